@@ -1,0 +1,51 @@
+import type { CommandContext, CommandRun } from "./program.ts";
+
+export type CommandEntry = { readonly summary: string; readonly load: () => Promise<{ readonly run: CommandRun }> };
+export type CommandTable = Readonly<Record<string, CommandEntry>>;
+
+/** Every subcommand; loaded on use, so that the node agent does not carry the controller's code in memory. */
+export const commandTable: CommandTable = {
+  version: { summary: "Print the version", load: () => import("./version.ts") },
+};
+
+/** Finds the subcommand, connects the signals and runs it. @returns the exit code */
+export async function runCommand(table: CommandTable, argv: readonly string[], host: NodeJS.Process): Promise<number> {
+  const [name = "help", ...args] = argv;
+  if (["help", "--help", "-h"].includes(name)) {
+    host.stdout.write(usage(table));
+    return 0;
+  }
+  const entry = table[name === "--version" ? "version" : name];
+  if (entry === undefined) {
+    host.stderr.write(`slipway: unknown command '${name}'; see slipway --help\n`);
+    return 2;
+  }
+  const stop = new AbortController();
+  const onSignal = (signal: string) => stop.abort(new Error(signal));
+  host.once("SIGTERM", onSignal).once("SIGINT", onSignal);
+  const context: CommandContext = {
+    args,
+    env: host.env,
+    stdin: host.stdin,
+    stdout: host.stdout,
+    stderr: host.stderr,
+    stop: stop.signal,
+  };
+  return (await entry.load()).run(context);
+}
+
+function usage(table: CommandTable): string {
+  const width = Math.max(...Object.keys(table).map((name) => name.length));
+  const rows = Object.entries(table).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
+  return [
+    "Usage: slipway COMMAND [options]",
+    "",
+    "Private registries that disappear as a problem in Kubernetes.",
+    "",
+    "Commands:",
+    ...rows,
+    "",
+    "slipway COMMAND --help tells more about each.",
+    "",
+  ].join("\n");
+}

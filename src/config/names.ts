@@ -1,0 +1,76 @@
+/** The fixed names of Slipway: one place, so that code, manifests and tests cannot drift apart. */
+
+export const group = "slipway.dev";
+export const version = "v1alpha1";
+export const fieldManager = "slipway";
+
+export const managedByLabel = "app.kubernetes.io/managed-by";
+export const managedByValue = "slipway";
+
+/** On a namespace: `enabled` opts in. On a pod (or a namespace in opt-out mode): `disabled` opts out. */
+export const injectLabel = "slipway.dev/inject";
+/** On a namespace or pod: `disabled` keeps references, credentials still come. */
+export const rewriteLabel = "slipway.dev/rewrite";
+/** On a namespace: `enabled` asks for the push Secret. */
+export const pushAnnotation = "slipway.dev/push";
+/** On a namespace: names of PullCredential objects, comma separated, that narrow the list. */
+export const credentialsAnnotation = "slipway.dev/credentials";
+/** On a pod: information for people, never read back to decide. */
+export const originalImagesAnnotation = "slipway.dev/original-images";
+/** On a pull Secret: the revision of the compiled content it was written from. */
+export const revisionAnnotation = "slipway.dev/revision";
+/** On a pull Secret: SHA-256 of its content (hex), to compare without reading it. */
+export const contentHashAnnotation = "slipway.dev/content-hash";
+
+export const pullSecretName = "slipway-pull";
+export const pushSecretName = "slipway-push";
+
+export const systemNamespace = "slipway-system";
+export const nodeNamespace = "slipway-node";
+export const checkNamespace = "slipway-check";
+export const checkOtherNamespace = "slipway-check-other";
+/** Never mutated and never given a credential, whatever their labels say. */
+export const excludedNamespaces = ["kube-system", systemNamespace, nodeNamespace] as const;
+
+export const serveServiceName = "slipway";
+export const registryServiceName = "registry";
+export const registryHost = `${registryServiceName}.${systemNamespace}.svc`;
+export const registryClusterHost = `${registryHost}.cluster.local`;
+export const webhookConfigurationName = "slipway";
+export const leaseName = "slipway";
+
+export const serveAccount = "serve";
+export const gatewayAccount = "gateway";
+export const nodeAgentAccount = "node-agent";
+
+/** Audience of the agent's projected token (TokenReview at serve). */
+export const agentAudience = "slipway-agent";
+/** Audience of serve's projected token for the gateway's catalogue stream. */
+export const gatewayAudience = "slipway-gateway";
+/** Audience of ServiceAccount tokens used as registry passwords. */
+export const registryAudience = "slipway";
+
+/** Objects in slipway-system. */
+export const compiledSecretName = "slipway-compiled";
+export const certificateAuthoritySecretName = "slipway-ca";
+export const serveCertificateSecretName = "slipway-serve-tls";
+export const registryCertificateSecretName = "slipway-registry-tls";
+export const tokenAuthoritySecretName = "slipway-token-ca";
+export const tokenSigningSecretName = "slipway-token-signing";
+export const registryKeysSecretName = "slipway-registry-keys";
+export const registryAdminSecretName = "slipway-registry-admin";
+export const registryUsersSecretName = "slipway-registry-users";
+export const registryConfigName = "slipway-registry";
+export const nodesConfigMapName = "slipway-nodes";
+export const stateConfigMapName = "slipway-state";
+/** In slipway-node: the CA by which agents trust serve. */
+export const caConfigMapName = "slipway-ca";
+/** In kube-public, KEP-1755. */
+export const hostingConfigMapName = "local-registry-hosting";
+
+export const servePort = 8443;
+export const operationsPort = 8080;
+export const gatewayPort = 5443;
+export const distributionPort = 5000;
+export const loopbackPort = 7443;
+export const agentProbePort = 7444;
