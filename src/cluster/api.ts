@@ -2,6 +2,9 @@ import type { IncomingMessage } from "node:http";
 import type { KubernetesObject } from "./object.ts";
 import type { ObjectAddress, Resource } from "./resource.ts";
 
+/** Of a server-side apply; JSON is YAML. */
+export const applyContentType = "application/apply-patch+yaml";
+
 /** One exchange with the API server. */
 export type ApiRequest = {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -12,6 +15,11 @@ export type ApiRequest = {
   /** application/json unless given. */
   readonly contentType?: string;
   readonly accept?: string;
+  /**
+   * Whether to try again after 429, 503 and a lost connection. By default `json` does so for GET and server-side
+   * apply, which may be repeated; `stream` never does.
+   */
+  readonly retry?: boolean;
   readonly signal: AbortSignal;
 };
 
@@ -52,6 +60,8 @@ export class ApiError extends Error {
 }
 
 export type ApplyOptions = {
+  /** False for a caller with a short deadline of its own; true unless given. */
+  readonly retry?: boolean;
   /** Take fields that another manager owns; only for objects that carry our marker. */
   readonly force?: boolean;
   readonly subresource?: "status";
@@ -98,5 +108,7 @@ export type ListOptions = {
 export type CreateOptions = {
   readonly dryRun?: boolean;
   readonly subresource?: { readonly name: string; readonly subresource: string };
+  /** True for reviews, which may be repeated; false unless given. */
+  readonly retry?: boolean;
   readonly signal: AbortSignal;
 };

@@ -36,6 +36,7 @@ export const resources = {
   ingresses: of("networking.k8s.io/v1", "Ingress", "ingresses", true),
   networkPolicies: of("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", true),
   endpointSlices: of("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", true),
+  podDisruptionBudgets: of("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", true),
   storageClasses: of("storage.k8s.io/v1", "StorageClass", "storageclasses", false),
   leases: of("coordination.k8s.io/v1", "Lease", "leases", true),
   tokenReviews: of("authentication.k8s.io/v1", "TokenReview", "tokenreviews", false),

@@ -47,12 +47,25 @@ export type CompiledCredential = {
   readonly injection: "Always" | "WhenUsed";
   /** Registry key as in a docker config → entry; validated, in canonical form. */
   readonly auths: Readonly<Record<string, RegistryAuth>>;
+  /**
+   * What each source gave when it was last good, before the merge and before keys of the local registry are left
+   * out: a source that fails keeps its part of `auths`. In order of the sources; absent in what an older version wrote.
+   */
+  readonly sources?: readonly CompiledSource[];
+};
+
+export type CompiledSource = {
+  /** What the source reads, see sourceId in credential/source.ts. */
+  readonly id: string;
+  readonly auths: Readonly<Record<string, RegistryAuth>>;
 };
 
 export type RegistryAuth = {
   readonly username: string;
   readonly password: string;
   readonly email?: string;
+  /** `key_name` of a Tutor dictionary: information for people, kept as an annotation. */
+  readonly keyName?: string;
 };
 
 export type CompiledRewrite = {

@@ -22,6 +22,11 @@ export const revisionAnnotation = "slipway.dev/revision";
 /** On a pull Secret: SHA-256 of its content (hex), to compare without reading it. */
 export const contentHashAnnotation = "slipway.dev/content-hash";
 
+/** On a pull Secret: the uid of the namespace that its login is for. */
+export const namespaceUidAnnotation = "slipway.dev/namespace-uid";
+/** On a pull Secret: registry key → `key_name` of a Tutor dictionary, as JSON; information for people. */
+export const keyNamesAnnotation = "slipway.dev/key-names";
+
 export const pullSecretName = "slipway-pull";
 export const pushSecretName = "slipway-push";
 
@@ -59,7 +64,10 @@ export const tokenAuthoritySecretName = "slipway-token-ca";
 export const tokenSigningSecretName = "slipway-token-signing";
 export const registryKeysSecretName = "slipway-registry-keys";
 export const registryAdminSecretName = "slipway-registry-admin";
+/** The secret that Distribution's replicas share, which signs the state of uploads. */
+export const registryHttpSecretName = "slipway-registry-http";
 export const registryUsersSecretName = "slipway-registry-users";
+export const registryClaimName = "registry-data";
 export const registryConfigName = "slipway-registry";
 export const nodesConfigMapName = "slipway-nodes";
 export const stateConfigMapName = "slipway-state";
@@ -74,3 +82,6 @@ export const gatewayPort = 5443;
 export const distributionPort = 5000;
 export const loopbackPort = 7443;
 export const agentProbePort = 7444;
+
+/** CNCF Distribution, which the gateway stands before; see docs/adr/0005. */
+export const distributionImage = "registry:3.1.1";
