@@ -28,6 +28,11 @@ export type LocalRegistryNames = {
   readonly retarget: boolean;
   /** False until a node access mode has been chosen: nothing is rewritten to `local`. */
   readonly chosen: boolean;
+  /**
+   * The loopback address, whatever the mode: a pod that was admitted with it keeps it when it is applied again. Absent:
+   * `target` in LoopbackProxy mode, else none.
+   */
+  readonly loopback?: string;
 };
 
 export type SecretState =

@@ -5,6 +5,18 @@ export type CommandTable = Readonly<Record<string, CommandEntry>>;
 
 /** Every subcommand; loaded on use, so that the node agent does not carry the controller's code in memory. */
 export const commandTable: CommandTable = {
+  serve: {
+    summary: "Admission webhook on every replica, controllers on the elected leader",
+    load: () => import("./serve.ts"),
+  },
+  gateway: { summary: "The registry's front door, in front of CNCF Distribution", load: () => import("./gateway.ts") },
+  "node-agent": {
+    summary: "Lets a node's container runtime reach and trust the registry",
+    load: () => import("./node-agent.ts"),
+  },
+  dev: { summary: "Everything in one process, against an embedded control plane", load: () => import("./dev.ts") },
+  images: { summary: "Push images into the local registry, and list them", load: () => import("./images.ts") },
+  login: { summary: "Let docker on this machine reach the local registry", load: () => import("./login.ts") },
   version: { summary: "Print the version", load: () => import("./version.ts") },
 };
 

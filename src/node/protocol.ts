@@ -21,6 +21,8 @@ export type NodeFindings = {
   readonly modes: readonly ModeFinding[];
   /** Fingerprints (SHA-256, hex) of the CAs in use on this node. */
   readonly trustedCas: readonly string[];
+  /** Modes of `remove` of which nothing is left on this node; an agent before 0.1 does not say. */
+  readonly removed?: readonly NodeAccessMode[];
 };
 
 export type ModeFinding = {
@@ -44,9 +46,16 @@ export type NodeOrders = {
   readonly remove: readonly NodeAccessMode[];
   /** Counted up when serve wants a fresh look at once. */
   readonly lookCount: number;
+  /** The node's container runtime as its kubelet reports it (`status.nodeInfo`); null where it is not known. */
+  readonly runtime?: ContainerRuntime | null;
 };
 
+/** @see https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/node-v1/#NodeStatus (`<name>://<version>`) */
+export type ContainerRuntime = { readonly name: string; readonly version: string };
+
 export type OrderedRegistry = {
+  /** Absent: hosted by Slipway. An external registry may answer `/v2/` with 200 or with a Basic challenge. */
+  readonly kind?: "hosted" | "external";
   /** Canonical host first, then every alias: `host[:port]`. */
   readonly names: readonly string[];
   /** Where to connect: `https://<ClusterIP>:443`, or the external URL. */

@@ -1,0 +1,179 @@
+import { Registry } from "prom-client";
+import { systemClock } from "../clock.ts";
+import { createAccessReviewer } from "../cluster/access-review.ts";
+import { createTransport } from "../cluster/client.ts";
+import type { ClusterSource } from "../cluster/kubeconfig.ts";
+import { createClusterApi } from "../cluster/kubernetes-api.ts";
+import { createReflector } from "../cluster/reflector.ts";
+import { type Resource, resources } from "../cluster/resource.ts";
+import { createTokenReviewer } from "../cluster/token-review.ts";
+import {
+  distributionPort,
+  gatewayPort,
+  registryAdminSecretName,
+  registryCertificateSecretName,
+  registryKeysSecretName,
+  registryUsersSecretName,
+  systemNamespace,
+  tokenSigningSecretName,
+} from "../config/names.ts";
+import { SlipwayError } from "../errors.ts";
+import { createGateway } from "../gateway/gateway.ts";
+import { createLoopLag } from "../http/loop-lag.ts";
+import { createOperationsServer } from "../http/operations.ts";
+import { createLog, type Log, type LogOptions } from "../log.ts";
+import { slipwayVersion } from "../version.ts";
+import {
+  type CommandContext,
+  type CommandRun,
+  createProgram,
+  environmentOption,
+  exitWith,
+  refuseUnknownEnvironment,
+  runProgram,
+} from "./program.ts";
+import { runInOrder } from "./run-in-order.ts";
+
+type Flags = {
+  readonly port: string;
+  readonly operationsPort: string;
+  readonly distributionUrl: string;
+  readonly namespace: string;
+  readonly kubeconfig?: string;
+  readonly logLevel: LogOptions["level"];
+  readonly injectMode: "opt-in" | "opt-out";
+};
+
+/** `slipway gateway`: the registry's front door, beside Distribution in one pod. */
+export const run: CommandRun = async (context) => {
+  const { env } = context;
+  const program = createProgram(context, "gateway", "Run the registry's front door in front of CNCF Distribution")
+    .addOption(
+      environmentOption("--port <port>", "SLIPWAY_PORT", "HTTPS port of the registry").default(String(gatewayPort)),
+    )
+    .addOption(
+      environmentOption("--operations-port <port>", "SLIPWAY_OPERATIONS_PORT", "port of /livez, /readyz, /metrics") //
+        .default("8081"),
+    )
+    .addOption(
+      environmentOption("--distribution-url <url>", "SLIPWAY_DISTRIBUTION_URL", "where Distribution listens") //
+        .default(`http://127.0.0.1:${distributionPort}`),
+    )
+    .addOption(
+      environmentOption("--namespace <name>", "SLIPWAY_NAMESPACE", "the namespace of Slipway's own Secrets") //
+        .default(systemNamespace),
+    )
+    .addOption(environmentOption("--kubeconfig <file>", "SLIPWAY_KUBECONFIG", "a kubeconfig; else the pod's account"))
+    .addOption(
+      environmentOption("--log-level <level>", "SLIPWAY_LOG_LEVEL", "how much to log")
+        .choices(["trace", "debug", "info", "warn", "error", "silent"])
+        .default("info"),
+    )
+    .addOption(
+      environmentOption("--inject-mode <mode>", "SLIPWAY_INJECT_MODE", "which namespaces have a login")
+        .choices(["opt-in", "opt-out"])
+        .default("opt-in"),
+    );
+  program.action(
+    exitWith(program, async (flags: Flags) => {
+      refuseUnknownEnvironment(program, env);
+      return await serveGateway(flags, context);
+    }),
+  );
+  return await runProgram(program, context);
+};
+
+async function serveGateway(flags: Flags, context: CommandContext): Promise<number> {
+  const log = createLog({ level: flags.logLevel });
+  const { kubeconfig } = flags;
+  const options: GatewayOptions = {
+    cluster: kubeconfig === undefined ? {} : { kubeconfig },
+    namespace: flags.namespace,
+    injectMode: flags.injectMode,
+    distributionUrl: parseUrl("--distribution-url", flags.distributionUrl),
+    listen: { port: parsePort("--port", flags.port) },
+    operations: { port: parsePort("--operations-port", flags.operationsPort) },
+  };
+  log.info({ version: slipwayVersion, options }, "slipway gateway");
+  await runGateway(options, log, context.stop);
+  return 0;
+}
+
+/** Everything that can be set; `slipway dev` builds one by hand. */
+export type GatewayOptions = {
+  readonly cluster: ClusterSource;
+  readonly namespace: string;
+  readonly injectMode: "opt-in" | "opt-out";
+  readonly distributionUrl: string;
+  readonly listen: { readonly port: number; readonly host?: string; readonly lingerMs?: number };
+  readonly operations: { readonly port: number; readonly host?: string };
+};
+
+/** Runs the gateway until `stop`. It drains first; what it reads from, and its probes, go on until it has. */
+export async function runGateway(options: GatewayOptions, log: Log, stop: AbortSignal): Promise<void> {
+  const { namespace } = options;
+  const metrics = new Registry();
+  const shared = { clock: systemClock, random: Math.random, log, metrics };
+  const transport = createTransport({ ...options.cluster, ...shared });
+  const api = createClusterApi(transport);
+  // One Secret by name each: all that the gateway's account may read.
+  const secret = (name: string) =>
+    createReflector({
+      ...shared,
+      transport,
+      resource: resources.secrets,
+      namespace,
+      fieldSelector: `metadata.name=${name}`,
+    });
+  const collection = (resource: Resource, metadataOnly: boolean) =>
+    createReflector({ ...shared, transport, resource, metadataOnly });
+  const secrets = {
+    keys: secret(registryKeysSecretName),
+    admin: secret(registryAdminSecretName),
+    users: secret(registryUsersSecretName),
+    certificate: secret(registryCertificateSecretName),
+    tokenSigning: secret(tokenSigningSecretName),
+  };
+  const namespaces = collection(resources.namespaces, true);
+  const localRegistries = collection(resources.localRegistries, false);
+  const gateway = createGateway({
+    distributionUrl: options.distributionUrl,
+    namespace,
+    injectMode: options.injectMode,
+    secrets,
+    namespaces,
+    localRegistries,
+    tokenReviewer: createTokenReviewer(api),
+    accessReviewer: createAccessReviewer(api),
+    listen: options.listen,
+    ...shared,
+  });
+  const loopLag = createLoopLag(shared);
+  const isStopping = () => (stop.aborted ? "stopping" : undefined);
+  const operations = createOperationsServer({
+    ...options.operations,
+    live: {},
+    ready: { ...gateway.ready, "event-loop": loopLag.check, stop: isStopping },
+    metrics,
+    log,
+  });
+  try {
+    await runInOrder(stop, [
+      { components: [gateway] },
+      { components: [...Object.values(secrets), namespaces, localRegistries, loopLag, operations] },
+    ]);
+  } finally {
+    await transport.close();
+  }
+}
+
+function parsePort(flag: string, text: string): number {
+  const port = Number(text);
+  if (/^\d{1,5}$/.test(text) && port > 0 && port < 65_536) return port;
+  throw new SlipwayError("CONFIG_INVALID", `${flag} is '${text}'; give a port from 1 to 65535`);
+}
+
+function parseUrl(flag: string, text: string): string {
+  if (URL.canParse(text) && new URL(text).protocol === "http:") return text;
+  throw new SlipwayError("CONFIG_INVALID", `${flag} is '${text}'; give an http:// address of Distribution`);
+}

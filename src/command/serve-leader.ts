@@ -1,0 +1,301 @@
+import { randomBytes } from "node:crypto";
+import type { Component } from "../cluster/component.ts";
+import { createQueue } from "../cluster/queue.ts";
+import { runUntil } from "../cluster/run-until.ts";
+import { validateImageRewrite, validateLocalRegistry, validatePullCredential } from "../config/custom-resource.ts";
+import { registryKeysSecretName, tokenAuthoritySecretName } from "../config/names.ts";
+import { createFileSource } from "../credential/file.ts";
+import { createSourceFollower } from "../credential/source-follower.ts";
+import { createAccessChoice } from "../leader/access-choice.ts";
+import { type CompilerInput, createCompiler } from "../leader/compiler.ts";
+import { createDefaultsOnce } from "../leader/defaults.ts";
+import { createNodesRelease } from "../leader/nodes-release.ts";
+import { createObjectStatuses } from "../leader/object-statuses.ts";
+import { createStatusWriter } from "../leader/status.ts";
+import { checkWebhook } from "../leader/webhook-check.ts";
+import { createNamespaceController } from "../namespace/controller.ts";
+import { createSyncProgress } from "../namespace/progress.ts";
+import { createNamespaceSync } from "../namespace/sync.ts";
+import { nodesStatus } from "../node/node-status.ts";
+import { verdictTrusts } from "../node/verdict.ts";
+import { hostedCertificateNames } from "../registry/certificate-names.ts";
+import { readRegistryKeys } from "../registry/keys.ts";
+import { createObjectWriter } from "../registry/object-writer.ts";
+import { createLocalRegistryReconciler } from "../registry/reconcile.ts";
+import { createRemoval } from "../registry/removal.ts";
+import { readAdminLogin } from "../registry/secrets.ts";
+import type { CertificateNames } from "../tls/certificate.ts";
+import { createCertificateKeeper } from "../tls/keeper.ts";
+import { serveCertificateNames } from "../tls/names.ts";
+import { createBundlePublisher } from "../tls/publish.ts";
+import { secretValue } from "../tls/secret-data.ts";
+import type { ServeReplica } from "./serve-replica.ts";
+
+export type LeaderOptions = {
+  /** Create LocalRegistry and ImageRewrite `default` at the first start. */
+  readonly defaults: boolean;
+  /** Our own image, and CNCF Distribution's, for the registry's pod. */
+  readonly images: { readonly slipway: string; readonly registry: string };
+  /** The folder below which PullCredential sources of kind `file` lie. */
+  readonly credentialFiles: string;
+  /** Further names of serve's own certificate. */
+  readonly serveNames: readonly string[];
+};
+
+const reconcileKey = "default";
+const stepTimeoutMs = 30_000;
+
+/**
+ * The elected half of serve. Everything is put together once; `lead` runs it for as long as this replica holds the
+ * lease.
+ */
+export function createServeLeader(
+  replica: ServeReplica,
+  options: LeaderOptions,
+): { readonly lead: (signal: AbortSignal) => Promise<void> } {
+  const { stores, api, namespace, clock, random, log, metrics, events, book } = replica;
+  const timing = { clock, random };
+  const status = createStatusWriter({ api, clock });
+
+  const files = createSourceFollower({ ...timing, log });
+  const readInput = (): CompilerInput => {
+    const registry = stores.localRegistries.get("default");
+    const isThere = registry !== undefined && registry.metadata.deletionTimestamp === undefined;
+    return {
+      registry: isThere ? validateLocalRegistry(registry) : undefined,
+      mode: () => replica.plan().mode,
+      ca: replica.clientTrust,
+      keys: readRegistryKeys(replica.secret(registryKeysSecretName)) ?? [],
+      accepted: replica.feed.generations(),
+      externalLogin: (name) => readAdminLogin(replica.secret(name)),
+      pullCredentials: stores.pullCredentials.list().map(validatePullCredential),
+      rewrites: stores.imageRewrites.list().map(validateImageRewrite),
+      secret: replica.secret,
+      file: (path) => files.latest(`file/${path}`),
+    };
+  };
+  const compiler = createCompiler({
+    read: readInput,
+    observed: () => ({ secret: replica.view.secret(), compiled: replica.compiled() }),
+    api,
+    namespace,
+    ...timing,
+    log,
+    metrics,
+  });
+  const followFiles = () => {
+    const paths = stores.pullCredentials
+      .list()
+      .map(validatePullCredential)
+      .flatMap((credential) => (credential.kind === "valid" ? credential.spec.sources : []))
+      .flatMap(({ file }) => (file === undefined ? [] : [file.path]));
+    files.follow([...new Set(paths)].map((path) => createFileSource({ folder: options.credentialFiles, path })));
+  };
+
+  const progress = createSyncProgress({
+    namespaces: stores.namespaces,
+    compiled: replica.compiled,
+    selection: replica.selection,
+    metrics,
+  });
+  const sync = createNamespaceSync({
+    namespaces: stores.namespaces,
+    pullSecrets: stores.pullSecrets,
+    pushSecrets: stores.pushSecrets,
+    compiled: replica.compiled,
+    selection: replica.selection,
+    writer: replica.writer,
+    progress,
+    events,
+    log,
+    metrics,
+  });
+  const namespaces = createNamespaceController({
+    sync,
+    namespaces: stores.namespaces,
+    pullSecrets: stores.pullSecrets,
+    pushSecrets: stores.pushSecrets,
+    onCompiled: replica.view.onChange,
+    recent: replica.ensure.recent,
+    queue: (work) => createQueue({ name: "namespaces", work, workers: 20, ...timing, log, metrics }),
+    ...timing,
+  });
+  const statuses = createObjectStatuses({
+    pullCredentials: stores.pullCredentials,
+    imageRewrites: stores.imageRewrites,
+    latest: compiler.latest,
+    progress,
+    status,
+    ...timing,
+    log,
+    metrics,
+  });
+
+  const keeper = createCertificateKeeper({
+    api,
+    secrets: stores.secrets,
+    namespace,
+    wanted: () => ({
+      serve: serveCertificateNames(options.serveNames),
+      registry: wantedRegistryNames(replica),
+    }),
+    publisher: createBundlePublisher({ api }),
+    acknowledged: (fingerprint) => everyNodeTrusts(replica, fingerprint),
+    tokenAuthorityDeployed: (fingerprint) => registry.trustsToken(fingerprint),
+    ...timing,
+    log,
+    metrics,
+  });
+
+  const registryObjects = createObjectWriter({ api, namespace });
+  const registry = createLocalRegistryReconciler({
+    api,
+    writer: registryObjects,
+    removal: createRemoval({
+      api,
+      writer: registryObjects,
+      events,
+      log,
+      namespace,
+      releaseNodes: createNodesRelease({ world: replica.nodesNow, clock }),
+    }),
+    status,
+    events,
+    namespace,
+    images: options.images,
+    tokenAuthority: () => secretValue(replica.secret(tokenAuthoritySecretName), "bundle.crt") || undefined,
+    clientTrust: replica.clientTrust,
+    client: replica.registryClient,
+    catalogue: () => {
+      const fault = replica.feed.lastFault();
+      return { state: replica.catalogue.state(), fault: fault instanceof Error ? fault.message : undefined };
+    },
+    nodes: () => nodesStatus(replica.plan(), replica.nodesNow()),
+    nodeAddress: () => stores.nodes.list().flatMap((node) => node.addresses)[0],
+    checkWebhook: (signal) => checkWebhook(api, `${replica.compiled()?.registry?.host ?? "slipway"}/probe`, signal),
+    randomBytes,
+    clock,
+    log,
+  });
+  const registryQueue = createQueue({
+    name: "local-registry",
+    workers: 1,
+    work: async (name, signal) => registry.reconcile(name, signal),
+    ...timing,
+    log,
+    metrics,
+  });
+
+  const access = createAccessChoice({
+    spec: replica.registrySpec,
+    world: replica.nodesNow,
+    book,
+    onMode: (mode) => {
+      log.info({ mode }, "node access");
+      compiler.touch();
+      replica.desk.wake();
+      registryQueue.add(reconcileKey);
+    },
+    clock,
+  });
+
+  // What changes, and whom it concerns. Handlers only note; nothing runs unless this replica leads.
+  stores.localRegistries.onChange(() => {
+    compiler.touch();
+    access.touch();
+    keeper.look();
+    registryQueue.add(reconcileKey);
+  });
+  stores.pullCredentials.onChange(() => {
+    followFiles();
+    compiler.touch();
+    statuses.touch();
+  });
+  stores.imageRewrites.onChange(() => {
+    compiler.touch();
+    statuses.touch();
+  });
+  stores.secrets.onChange((key) => {
+    compiler.touch();
+    if (key.endsWith(`/${tokenAuthoritySecretName}`)) registryQueue.add(reconcileKey);
+  });
+  stores.services.onChange(keeper.look);
+  stores.endpointSlices.onChange(() => registryQueue.add(reconcileKey));
+  for (const store of [stores.nodes, stores.verdicts]) store.onChange(access.touch);
+  stores.verdicts.onChange(() => registryQueue.add(reconcileKey));
+  files.onChange(compiler.touch);
+  compiler.onCompiled(statuses.touch);
+  progress.onChange(statuses.touchProgress);
+
+  const components: readonly Component[] = [
+    files,
+    compiler,
+    keeper,
+    namespaces,
+    statuses,
+    registryQueue,
+    access,
+    createGenerationWatch(replica, compiler.touch),
+  ];
+
+  return {
+    async lead(signal) {
+      log.info("leading");
+      await waitForStores(replica, signal);
+      if (signal.aborted) return;
+      if (options.defaults) {
+        const limit = AbortSignal.any([signal, AbortSignal.timeout(stepTimeoutMs)]);
+        await createDefaultsOnce({ api, namespace, log }, limit);
+      }
+      followFiles();
+      registryQueue.add(reconcileKey);
+      await runUntil(signal, components);
+    },
+  };
+}
+
+/** The controllers decide from complete caches only. */
+async function waitForStores({ stores, clock }: ServeReplica, signal: AbortSignal): Promise<void> {
+  while (stores.unsynced().length > 0 && !signal.aborted) {
+    await clock.sleep(20, signal).catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+    });
+  }
+}
+
+/** A later key generation is handed out when every gateway accepts it, which their streams tell. */
+function createGenerationWatch({ feed, clock }: ServeReplica, onChange: () => void): Component {
+  return {
+    name: "generation watch",
+    async run(stop) {
+      let before = "";
+      while (!stop.aborted) {
+        const now = [...(feed.generations() ?? [])].sort().join();
+        if (now !== before) onChange();
+        before = now;
+        await clock.sleep(1_000, stop).catch((error: unknown) => {
+          if (!stop.aborted) throw error;
+        });
+      }
+    },
+  };
+}
+
+/** undefined while the Service of a hosted registry has no address yet: its certificate would be made twice. */
+function wantedRegistryNames({ registrySpec, stores }: ServeReplica): CertificateNames | undefined {
+  const spec = registrySpec();
+  const service = stores.services.list()[0]?.spec as { clusterIPs?: readonly string[] } | undefined;
+  const clusterIPs = service?.clusterIPs ?? [];
+  if (spec === null || (spec.external === undefined && clusterIPs.length === 0)) return undefined;
+  const nodeAddresses = stores.nodes.list().flatMap((node) => node.addresses);
+  return hostedCertificateNames(spec, { clusterIPs, nodeAddresses });
+}
+
+/** Nodes that have not reported at all have no say: the gate keeps pods from relying on them. */
+function everyNodeTrusts({ book, stores }: ServeReplica, fingerprint: string): boolean {
+  const verdicts = book.verdicts();
+  return stores.nodes.list().every((node) => {
+    const verdict = verdicts.get(node.name);
+    return verdict === undefined || verdictTrusts(verdict, fingerprint);
+  });
+}

@@ -1,0 +1,220 @@
+import {
+  Agent,
+  type ClientRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type ServerResponse,
+  request as send,
+} from "node:http";
+import type { Readable } from "node:stream";
+import type { AuditRecord } from "./audit.ts";
+import { createIdleTimer, type IdleTimer } from "./idle-timer.ts";
+import { schemeOf, sendError } from "./refusal.ts";
+
+/** One request that has been allowed, on its way to Distribution. */
+export type ForwardOrder = {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Path and query, made by us. */
+  readonly target: string;
+  /** The body, when it has been read already; undefined: it is streamed, or there is none. */
+  readonly body?: Buffer;
+  readonly headers?: OutgoingHttpHeaders;
+  readonly record: AuditRecord;
+};
+
+export type ForwardOutcome = { readonly status: number; readonly headers: IncomingHttpHeaders };
+
+export type Forwarder = {
+  /** Streams both ways. @returns the answer's head after its end; undefined when there was none or it broke off */
+  forward(order: ForwardOrder): Promise<ForwardOutcome | undefined>;
+  close(): void;
+};
+
+export type ForwardLimits = {
+  /** A client that neither sends nor reads for so long is cut off. */
+  readonly idleMs: number;
+  /** Distribution may take so long from the last byte of a request to the first of its answer. */
+  readonly answerMs: number;
+};
+
+/** Committing a large blob to an object store takes minutes without a byte on the wire. */
+export const defaultForwardLimits: ForwardLimits = { idleMs: 60_000, answerMs: 600_000 };
+
+/**
+ * Forwards to Distribution: the Host header stays and X-Forwarded-Proto is set when absent, so that Location headers
+ * are what the client can follow; other forwarding headers are dropped, since a client could steer links with them.
+ */
+export function createForwarder(needs: { readonly url: string; readonly limits?: ForwardLimits }): Forwarder {
+  const base = new URL(needs.url);
+  const agent = new Agent({ keepAlive: true, maxFreeSockets: 64 });
+  const limits = needs.limits ?? defaultForwardLimits;
+  const attempt = (order: ForwardOrder): Promise<Attempt> => {
+    const { promise, resolve } = Promise.withResolvers<Attempt>();
+    const upstream = send({
+      agent,
+      host: base.hostname,
+      port: base.port,
+      method: order.request.method,
+      path: order.target,
+      headers: requestHeaders(order),
+      setHost: false,
+    });
+    exchange({ order, upstream, limits, resolve });
+    return promise;
+  };
+  return {
+    close: () => agent.destroy(),
+    async forward(order) {
+      const first = await attempt(order);
+      // Distribution may close a kept connection at the moment we use it; without a body nothing is lost by asking again.
+      const outcome = first.kind === "stale" ? await attempt(order) : first;
+      if (outcome.kind === "answered") return outcome;
+      if (!order.response.headersSent) {
+        sendError(order.response, 502, { code: "UNAVAILABLE", message: "the registry does not answer" });
+      } else if (!order.response.writableEnded) order.response.destroy();
+      return undefined;
+    },
+  };
+}
+
+type Attempt =
+  | { readonly kind: "answered"; readonly status: number; readonly headers: IncomingHttpHeaders }
+  | { readonly kind: "broken" }
+  /** A kept connection was closed before anything was answered. */
+  | { readonly kind: "stale" };
+
+type Exchange = {
+  readonly order: ForwardOrder;
+  readonly upstream: ClientRequest;
+  readonly limits: ForwardLimits;
+  readonly resolve: (attempt: Attempt) => void;
+};
+
+function exchange(running: Exchange): void {
+  const { order, upstream, limits, resolve } = running;
+  const { response } = order;
+  const idle = createIdleTimer(limits.idleMs, () => upstream.destroy(new Error("nobody sent or read for too long")));
+  const finish = (attempt: Attempt): void => {
+    idle.stop();
+    response.off("close", giveUp);
+    // What is still on its way is read and dropped, so that the connection can carry the answer.
+    order.request.unpipe(upstream);
+    order.request.resume();
+    resolve(attempt);
+  };
+  const giveUp = (): void => {
+    upstream.destroy();
+  };
+  response.once("close", giveUp);
+  upstream.once("error", (error: NodeJS.ErrnoException) => {
+    const isStale =
+      upstream.reusedSocket && error.code === "ECONNRESET" && isRepeatable(order) && !response.headersSent;
+    finish({ kind: isStale ? "stale" : "broken" });
+  });
+  upstream.once("response", (answer) => {
+    idle.restart(limits.idleMs);
+    sendAnswer(running, answer, idle, finish);
+  });
+  sendRequest(running, idle);
+}
+
+function sendRequest({ order, upstream, limits }: Exchange, idle: IdleTimer): void {
+  const { request, body, record } = order;
+  if (body !== undefined || isRepeatable(order)) {
+    record.bytesIn = body?.length ?? 0;
+    idle.restart(limits.answerMs);
+    upstream.end(body);
+    return;
+  }
+  request.on("data", (chunk: Buffer) => {
+    record.bytesIn += chunk.length;
+    idle.touch();
+  });
+  request.once("end", () => idle.restart(limits.answerMs));
+  // A request that breaks off must not look like one that ended: Distribution would take what came as the whole.
+  request.once("close", () => {
+    if (!request.complete) upstream.destroy(new Error("the client broke off"));
+  });
+  request.pipe(upstream);
+}
+
+function sendAnswer(
+  { order, upstream }: Exchange,
+  answer: IncomingMessage,
+  idle: IdleTimer,
+  finish: (attempt: Attempt) => void,
+): void {
+  const { request, response, record } = order;
+  // An answer before the end of the request is a refusal: the rest is read and dropped, so that the client sees it.
+  if (!request.complete) {
+    request.unpipe(upstream);
+    request.resume();
+  }
+  response.writeHead(answer.statusCode ?? 502, answerHeaders(answer.headers));
+  answer.on("data", (chunk: Buffer) => {
+    record.bytesOut += chunk.length;
+    idle.touch();
+  });
+  const settle = (isWhole: boolean) => {
+    const { statusCode = 502, headers } = answer;
+    finish(isWhole ? { kind: "answered", status: statusCode, headers } : { kind: "broken" });
+  };
+  response.once("finish", () => settle(answer.complete));
+  answer.once("close", () => {
+    if (!answer.complete) settle(false);
+  });
+  response.once("close", () => settle(response.writableFinished && answer.complete));
+  (answer as Readable).pipe(response);
+}
+
+/** Requests of these methods are sent without a body. */
+function isRepeatable({ request, body }: ForwardOrder): boolean {
+  return body === undefined && ["GET", "HEAD", "DELETE"].includes(request.method ?? "");
+}
+
+// RFC 9110, section 7.6.1, and what we set ourselves.
+const dropped = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "expect",
+  "forwarded",
+  "x-forwarded-host",
+  "x-forwarded-port",
+  "x-forwarded-prefix",
+  "x-forwarded-for",
+  "x-forwarded-proto",
+]);
+
+function requestHeaders(order: ForwardOrder): OutgoingHttpHeaders {
+  const { request, body } = order;
+  const kept = withoutHopByHop(request.headers);
+  const length = body === undefined ? kept["content-length"] : body.length;
+  const hasBody = body !== undefined || !isRepeatable(order);
+  delete kept["content-length"];
+  return {
+    ...kept,
+    ...(hasBody && length !== undefined ? { "content-length": length } : {}),
+    "x-forwarded-proto": schemeOf(request),
+    "x-forwarded-for": request.socket.remoteAddress ?? "",
+    ...order.headers,
+  };
+}
+
+function answerHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
+  return withoutHopByHop(headers);
+}
+
+function withoutHopByHop(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
+  const named = new Set((headers.connection ?? "").toLowerCase().split(/\s*,\s*/));
+  const kept = Object.entries(headers).filter(([name]) => !dropped.has(name) && !named.has(name));
+  return Object.fromEntries(kept);
+}

@@ -1,0 +1,190 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Registry } from "prom-client";
+import type { Clock } from "../clock.ts";
+import type { AccessReviewer } from "../cluster/access-review.ts";
+import type { Component } from "../cluster/component.ts";
+import type { KubernetesObject } from "../cluster/object.ts";
+import type { ObservedStore } from "../cluster/store.ts";
+import type { TokenReviewer } from "../cluster/token-review.ts";
+import { registryCertificateSecretName, tokenSigningSecretName } from "../config/names.ts";
+import type { Check, Checks } from "../http/operations.ts";
+import { createHttpsServer, type HttpHandler } from "../http/server.ts";
+import type { Log } from "../log.ts";
+import { catalogueStreamPath } from "../registry/stream-protocol.ts";
+import { secretValue } from "../tls/secret-data.ts";
+import { createSecretCertificateSource } from "../tls/serving-certificate.ts";
+import { createAccounts } from "./account.ts";
+import { createAudit } from "./audit.ts";
+import { createAuthenticator } from "./authenticate.ts";
+import { createAuthorizer } from "./authorize.ts";
+import { createCatalogSource } from "./catalog.ts";
+import { createCatalogueStreams } from "./catalogue-stream.ts";
+import { createEventHub } from "./event-hub.ts";
+import { createForwarder, type ForwardLimits } from "./forward.ts";
+import { hostOf, sendError, tokenPath } from "./refusal.ts";
+import { createRegistryHandler } from "./registry-handler.ts";
+import { createRegistrySecrets, type RegistrySecrets } from "./registry-secrets.ts";
+import { createRegistryView } from "./registry-view.ts";
+import { createStanding } from "./standing.ts";
+import { createThrottle } from "./throttle.ts";
+import { createTokenIssuer, createTokenVerifier } from "./token.ts";
+import { createTokenEndpoint } from "./token-endpoint.ts";
+
+export type GatewayNeeds = {
+  /** Of Distribution, plain HTTP on loopback. */
+  readonly distributionUrl: string;
+  /** Where Slipway's own Secrets live. */
+  readonly namespace: string;
+  readonly injectMode: "opt-in" | "opt-out";
+  /** Each holds the Secret of its name in `namespace`; one store for all of them does as well. */
+  readonly secrets: {
+    readonly keys: ObservedStore<KubernetesObject>;
+    readonly admin: ObservedStore<KubernetesObject>;
+    readonly users: ObservedStore<KubernetesObject>;
+    readonly certificate: ObservedStore<KubernetesObject>;
+    readonly tokenSigning: ObservedStore<KubernetesObject>;
+  };
+  /** Metadata is enough. */
+  readonly namespaces: ObservedStore<KubernetesObject>;
+  readonly localRegistries: ObservedStore<KubernetesObject>;
+  readonly tokenReviewer: TokenReviewer;
+  readonly accessReviewer: AccessReviewer;
+  readonly listen: {
+    /** 0: any free one, see `port()`. */
+    readonly port: number;
+    readonly host?: string | undefined;
+    /** How long requests are still answered after the stop, while endpoints move; 5 s unless given. */
+    readonly lingerMs?: number;
+  };
+  readonly forwardLimits?: ForwardLimits;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Registry;
+};
+
+/** The front door of the registry as a component: TLS server, token endpoint, proxy, catalogue streams. */
+export type Gateway = Component & {
+  /**
+   * For `/readyz`. Ready means: the key Secret has been read from the API, so that this gateway knows every key that
+   * was handed out, the namespaces are known, and it listens.
+   */
+  readonly ready: Checks;
+  /** The port it listens on; undefined before. */
+  port(): number | undefined;
+};
+
+const failedLoginsPerSecond = 10;
+
+export function createGateway(needs: GatewayNeeds): Gateway {
+  const secrets = createRegistrySecrets({ ...needs.secrets, namespace: needs.namespace, log: needs.log });
+  const served = createHandler(needs, secrets);
+  const { lingerMs } = needs.listen;
+  const server = createHttpsServer({
+    name: "gateway",
+    handler: served.handler,
+    port: needs.listen.port,
+    host: needs.listen.host,
+    certificate: createSecretCertificateSource({
+      secrets: needs.secrets.certificate,
+      key: `${needs.namespace}/${registryCertificateSecretName}`,
+    }),
+    continueByHandler: true,
+    // A slow layer takes as long as it takes: the forwarder has its own timer for clients that stall.
+    limits: { requestTimeoutMs: 0, graceMs: 30_000, ...(lingerMs === undefined ? {} : { lingerMs }) },
+    onDrain: served.endStreams,
+    log: needs.log,
+    clock: needs.clock,
+  });
+  return {
+    name: "gateway",
+    ready: readiness(needs, secrets, server.ready),
+    port: server.port,
+    async run(stop) {
+      try {
+        await server.run(stop);
+      } finally {
+        served.close();
+      }
+    },
+  };
+}
+
+function readiness(needs: GatewayNeeds, secrets: RegistrySecrets, isListening: () => boolean): Checks {
+  const unless = (isGood: () => boolean, problem: string): Check => {
+    return () => (isGood() ? undefined : problem);
+  };
+  return {
+    keys: unless(() => secrets.keys().length > 0, "the key Secret has not been read"),
+    namespaces: unless(needs.namespaces.hasSynced, "the namespaces have not been listed"),
+    localRegistry: unless(needs.localRegistries.hasSynced, "LocalRegistry has not been listed"),
+    listening: unless(isListening, "not listening: no certificate yet, or stopping"),
+  };
+}
+
+/** Everything behind the TLS server. */
+function createHandler(needs: GatewayNeeds, secrets: RegistrySecrets) {
+  const { clock, log, namespace } = needs;
+  const registry = createRegistryView(needs);
+  const signingKey = `${namespace}/${tokenSigningSecretName}`;
+  const signing = createSecretCertificateSource({ secrets: needs.secrets.tokenSigning, key: signingKey });
+  const throttle = createThrottle({ clock, limit: failedLoginsPerSecond });
+  const accounts = createAccounts(needs);
+  const authorizer = createAuthorizer({ accounts, policy: registry });
+  const standing = createStanding({
+    namespaces: needs.namespaces,
+    injectMode: needs.injectMode,
+    users: secrets.users,
+    hasAdmin: () => secrets.admin() !== undefined,
+  });
+  const issuer = createTokenIssuer({ signing, clock });
+  const verifier = createTokenVerifier({
+    authorities: () => secretValue(needs.secrets.tokenSigning.get(signingKey), "ca.crt"),
+    clock,
+  });
+  const hub = createEventHub();
+  const forwarder = createForwarder({
+    url: needs.distributionUrl,
+    ...(needs.forwardLimits === undefined ? {} : { limits: needs.forwardLimits }),
+  });
+  const catalog = createCatalogSource({
+    url: needs.distributionUrl,
+    token: async () => (await issuer.issue("gateway", [{ type: "registry", name: "catalog", actions: ["*"] }]))?.token,
+  });
+  const isReadOnly = () => registry().readOnly;
+  const authenticator = createAuthenticator({ secrets, standing, accounts, throttle, clock });
+  const streams = createCatalogueStreams({
+    ...needs,
+    hub,
+    throttle,
+    generations: () => secrets.keys().map((key) => key.generation),
+    isReadOnly,
+  });
+  const endpoints: Endpoints = {
+    token: createTokenEndpoint({ authenticator, authorizer, issuer, log }),
+    stream: streams.handle,
+    registry: createRegistryHandler({ verifier, standing, authorizer, forwarder, catalog, hub, isReadOnly, log }),
+  };
+  const handler = createRouter(endpoints, createAudit(needs));
+  return { handler, endStreams: streams.end, close: forwarder.close };
+}
+
+type Endpoint = ReturnType<typeof createRegistryHandler>;
+type Endpoints = { readonly token: Endpoint; readonly stream: Endpoint; readonly registry: Endpoint };
+
+function createRouter(endpoints: Endpoints, audit: ReturnType<typeof createAudit>): HttpHandler {
+  const choose = (path: string): Endpoint => {
+    if (path === tokenPath) return endpoints.token;
+    return path === catalogueStreamPath ? endpoints.stream : endpoints.registry;
+  };
+  return async (request: IncomingMessage, response: ServerResponse) => {
+    const { record, end } = audit.begin(request);
+    response.once("close", () => end(response.statusCode));
+    if (hostOf(request) === undefined) {
+      return sendError(response, 400, { code: "UNSUPPORTED", message: "the Host header has to be host[:port]" });
+    }
+    const [path = ""] = (request.url ?? "").split("?", 1);
+    const endpoint = choose(path);
+    if (endpoint !== endpoints.registry && request.headers.expect !== undefined) response.writeContinue();
+    await endpoint(request, response, record);
+  };
+}

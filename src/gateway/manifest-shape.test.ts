@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { checkManifestShape } from "./manifest-shape.ts";
+
+const descriptor = { mediaType: "application/octet-stream", digest: `sha256:${"a".repeat(64)}`, size: 1 };
+const cases = [
+  {
+    name: "an image manifest",
+    manifest: { schemaVersion: 2, config: descriptor, layers: [descriptor] },
+    want: "accepted",
+  },
+  {
+    name: "an artifact without layers",
+    manifest: { schemaVersion: 2, config: descriptor, layers: [] },
+    want: "accepted",
+  },
+  { name: "an index", manifest: { schemaVersion: 2, manifests: [descriptor] }, want: "accepted" },
+  { name: "an empty index", manifest: { schemaVersion: 2, manifests: [] }, want: "accepted" },
+  { name: "null", manifest: null, want: "refused" },
+  { name: "a list", manifest: [], want: "refused" },
+  { name: "schema 1", manifest: { schemaVersion: 1 }, want: "refused" },
+  { name: "schema 2 as text", manifest: { schemaVersion: "2", manifests: [] }, want: "refused" },
+  { name: "no config", manifest: { schemaVersion: 2, layers: [] }, want: "refused" },
+  { name: "no layers", manifest: { schemaVersion: 2, config: descriptor }, want: "refused" },
+  { name: "a null layer", manifest: { schemaVersion: 2, config: descriptor, layers: [null] }, want: "refused" },
+  {
+    name: "a negative size",
+    manifest: { schemaVersion: 2, config: { ...descriptor, size: -1 }, layers: [] },
+    want: "refused",
+  },
+] as const;
+for (const { name, manifest, want } of cases) {
+  test(`${name} is ${want}`, () => {
+    assert.equal(checkManifestShape(Buffer.from(JSON.stringify(manifest))).kind, want);
+  });
+}
+
+test("bytes that are no UTF-8 are refused", () => {
+  assert.equal(checkManifestShape(Buffer.from([0xff, 0xfe, 0x7b])).kind, "refused");
+});

@@ -1,0 +1,88 @@
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { ResourceActions } from "./token-claims.ts";
+import { tokenService } from "./token-claims.ts";
+
+/** Codes of the OCI distribution specification, and those of Distribution beside them. */
+export type RegistryErrorCode =
+  | "BLOB_UNKNOWN"
+  | "BLOB_UPLOAD_UNKNOWN"
+  | "MANIFEST_INVALID"
+  | "MANIFEST_UNKNOWN"
+  | "NAME_INVALID"
+  | "NOT_FOUND"
+  | "PAGINATION_NUMBER_INVALID"
+  | "SIZE_INVALID"
+  | "TOOMANYREQUESTS"
+  | "UNAUTHORIZED"
+  | "UNAVAILABLE"
+  | "UNSUPPORTED";
+
+export const tokenPath = "/auth/token";
+
+/**
+ * Answers with an OCI error body. Nothing of the request is repeated in it.
+ *
+ * @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
+ */
+export function sendError(
+  response: ServerResponse,
+  status: number,
+  error: { readonly code: RegistryErrorCode; readonly message: string; readonly detail?: unknown },
+  headers: OutgoingHttpHeaders = {},
+): void {
+  const { code, message, detail = null } = error;
+  const body = JSON.stringify({ errors: [{ code, message, detail }] });
+  response.writeHead(status, {
+    "Content-Type": "application/json",
+    "Content-Length": Buffer.byteLength(body),
+    "Docker-Distribution-Api-Version": "registry/2.0",
+    "X-Content-Type-Options": "nosniff",
+    ...headers,
+  });
+  // A HEAD answer has the headers only; node leaves the body out.
+  response.end(body);
+}
+
+/**
+ * 401 with a challenge, as Distribution words it: the same for what exists and for what does not.
+ *
+ * @param scopes what the request would need
+ * @param error absent when no token was sent
+ * @see https://distribution.github.io/distribution/spec/auth/token/
+ */
+export function sendChallenge(
+  exchange: { readonly request: IncomingMessage; readonly response: ServerResponse },
+  scopes: readonly ResourceActions[],
+  error?: "insufficient_scope" | "invalid_token",
+): void {
+  const scope = scopes.map(({ type, name, actions }) => `${type}:${name}:${actions.join(",")}`).join(" ");
+  const parameters = [
+    `realm="${schemeOf(exchange.request)}://${hostOf(exchange.request) ?? ""}${tokenPath}"`,
+    `service="${tokenService}"`,
+    ...(scope === "" ? [] : [`scope="${scope}"`]),
+    ...(error === undefined ? [] : [`error="${error}"`]),
+  ];
+  const detail = scopes.flatMap(({ type, name, actions }) =>
+    actions.map((action) => ({ Type: type, Class: "", Name: name, Action: action })),
+  );
+  sendError(
+    exchange.response,
+    401,
+    { code: "UNAUTHORIZED", message: "authentication required", detail: detail.length === 0 ? null : detail },
+    { "WWW-Authenticate": `Bearer ${parameters.join(",")}` },
+  );
+}
+
+/** The scheme that the client used, as far as those in front of us know. */
+export function schemeOf(request: IncomingMessage): "http" | "https" {
+  const [given] = [request.headers["x-forwarded-proto"]].flat();
+  return given === "http" ? "http" : "https";
+}
+
+/** The Host header, when it is `host[:port]` by grammar; it goes into realms and Location headers. */
+export function hostOf(request: IncomingMessage): string | undefined {
+  const { host } = request.headers;
+  return host !== undefined && /^(?:[a-zA-Z0-9_.-]{1,253}|\[[0-9a-fA-F:.]{2,45}\])(?::\d{1,5})?$/.test(host)
+    ? host
+    : undefined;
+}

@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseScopes } from "./scope.ts";
+
+const cases = [
+  {
+    name: "one scope",
+    scopes: ["repository:a/b:pull"],
+    want: [{ type: "repository", name: "a/b", actions: ["pull"] }],
+  },
+  {
+    name: "several in one parameter and in several",
+    scopes: ["repository:a:pull repository:b:push", "repository:a:push"],
+    want: [
+      { type: "repository", name: "a", actions: ["pull", "push"] },
+      { type: "repository", name: "b", actions: ["push"] },
+    ],
+  },
+  {
+    name: "a star is all actions",
+    scopes: ["repository:a:*"],
+    want: [{ type: "repository", name: "a", actions: ["pull", "push", "delete"] }],
+  },
+  {
+    name: "a class is ignored",
+    scopes: ["repository(plugin):a:pull"],
+    want: [{ type: "repository", name: "a", actions: ["pull"] }],
+  },
+  {
+    name: "the catalogue",
+    scopes: ["registry:catalog:*"],
+    want: [{ type: "registry", name: "catalog", actions: ["*"] }],
+  },
+  {
+    name: "unknown actions are left out",
+    scopes: ["repository:a:pull,fly"],
+    want: [{ type: "repository", name: "a", actions: ["pull"] }],
+  },
+  { name: "a name that is none is left out", scopes: ["repository:A/../b:pull", "repository::pull"], want: [] },
+  { name: "what is no scope is left out", scopes: ["", "x", ":", "repository:", "other:a:pull"], want: [] },
+] as const;
+for (const { name, scopes, want } of cases) test(name, () => assert.deepEqual(parseScopes(scopes), want));
+
+test("no more than 64 scopes are read", () => {
+  assert.equal(parseScopes(Array.from({ length: 100 }, (_, index) => `repository:a${index}:pull`)).length, 64);
+});

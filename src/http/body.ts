@@ -1,0 +1,51 @@
+import type { IncomingMessage } from "node:http";
+
+/** An AdmissionReview holds the object twice on UPDATE; etcd ends at 1.5 MiB for one. */
+export const reviewLimitBytes = 8 * 1024 * 1024;
+
+export type BodyOutcome =
+  | { readonly kind: "body"; readonly bytes: Buffer }
+  | { readonly kind: "refused"; readonly status: 400 | 413 | 415; readonly reason: string }
+  /** The client went away in the middle: there is nobody to answer. */
+  | { readonly kind: "aborted" };
+
+/**
+ * Reads a whole request body.
+ *
+ * @param expected.contentType compared without parameters; absent: any
+ * @returns `refused` 413 beyond `limitBytes`, 400 for none, 415 for another content type. After a refusal the rest of
+ *   the body is thrown away, so that the answer can be read.
+ */
+export async function readBody(
+  request: IncomingMessage,
+  expected: { readonly limitBytes: number; readonly contentType?: string },
+): Promise<BodyOutcome> {
+  const { limitBytes, contentType } = expected;
+  const given = (request.headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase();
+  if (contentType !== undefined && given !== contentType) {
+    return refuse(request, 415, `the content type has to be ${contentType}`);
+  }
+  const tooLarge = `the body is larger than ${limitBytes} bytes`;
+  if (Number(request.headers["content-length"] ?? 0) > limitBytes) return refuse(request, 413, tooLarge);
+  const chunks: Buffer[] = [];
+  let size = 0;
+  try {
+    // Ending the loop early must not destroy the connection: the refusal goes over it.
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > limitBytes) break;
+      chunks.push(chunk);
+    }
+  } catch {
+    // The only failure of an incoming message is its connection.
+    return { kind: "aborted" };
+  }
+  if (size > limitBytes) return refuse(request, 413, tooLarge);
+  if (size === 0) return { kind: "refused", status: 400, reason: "the body is empty" };
+  return { kind: "body", bytes: Buffer.concat(chunks, size) };
+}
+
+function refuse(request: IncomingMessage, status: 400 | 413 | 415, reason: string): BodyOutcome {
+  request.resume();
+  return { kind: "refused", status, reason };
+}

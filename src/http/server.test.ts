@@ -1,0 +1,195 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
+import { Agent, request } from "node:https";
+import { before, describe, test } from "node:test";
+import { connect } from "node:tls";
+import { createManualClock } from "../../test/fake/clock.ts";
+import { createLog } from "../log.ts";
+import { type CertificatePair, certificateNames } from "../tls/certificate.ts";
+import { issueAuthority, issueLeaf } from "../tls/issue.ts";
+import { createHttpsServer, type HttpHandler, type HttpsServerNeeds } from "./server.ts";
+
+const log = createLog({ level: "silent" });
+const names = certificateNames(["localhost", "127.0.0.1"]);
+let authority: CertificatePair;
+let first: CertificatePair;
+let second: CertificatePair;
+before(async () => {
+  const nowMs = Date.now();
+  authority = await issueAuthority({ commonName: "test", nowMs });
+  first = await issueLeaf({ authority, commonName: "first", names, nowMs });
+  second = await issueLeaf({ authority, commonName: "second", names, nowMs });
+});
+
+/** A certificate that the test changes. */
+function createSource(initial?: CertificatePair) {
+  let pair = initial;
+  const handlers: (() => void)[] = [];
+  return {
+    current: () => pair,
+    onChange: (handler: () => void) => void handlers.push(handler),
+    set(next: CertificatePair) {
+      pair = next;
+      for (const handler of handlers) handler();
+    },
+  };
+}
+
+async function start(handler: HttpHandler, needs: Partial<HttpsServerNeeds> = {}) {
+  const clock = createManualClock();
+  const certificate = createSource(first);
+  const server = createHttpsServer({
+    name: "test",
+    handler,
+    port: 0,
+    host: "127.0.0.1",
+    certificate,
+    clock,
+    log,
+    ...needs,
+  });
+  const stop = new AbortController();
+  const running = server.run(stop.signal);
+  const listening = async () => {
+    while (!server.ready()) await new Promise((resolve) => setImmediate(resolve));
+  };
+  if (needs.certificate === undefined) await listening();
+  return { server, clock, certificate, running, listening, stop: () => stop.abort() };
+}
+
+function ask(port: number, options: { readonly agent?: Agent; readonly path?: string } = {}) {
+  const { promise, resolve, reject } = Promise.withResolvers<{
+    status: number;
+    headers: IncomingMessage["headers"];
+    body: string;
+  }>();
+  const ca = authority.certificate;
+  request({ host: "127.0.0.1", port, ca, agent: options.agent ?? false, path: options.path ?? "/" }, (answer) => {
+    answer
+      .toArray()
+      .then(
+        (chunks) =>
+          resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: Buffer.concat(chunks).toString() }),
+        reject,
+      );
+  })
+    .once("error", reject)
+    .end();
+  return promise;
+}
+
+async function servedName(port: number): Promise<string> {
+  const socket = connect({ host: "127.0.0.1", port, ca: authority.certificate });
+  await once(socket, "secureConnect");
+  const { subject } = socket.getPeerCertificate();
+  socket.destroy();
+  return String(subject.CN);
+}
+
+describe("the https server", () => {
+  test("waits for its first certificate", async () => {
+    const certificate = createSource();
+    const { server, listening, stop, clock, running } = await start((_request, response) => response.end("ok"), {
+      certificate,
+    });
+    assert.equal(server.ready(), false);
+    assert.equal(server.port(), undefined);
+    certificate.set(first);
+    await listening();
+    assert.equal((await ask(server.port() ?? 0)).body, "ok");
+    stop();
+    await clock.advance(60_000);
+    await running;
+  });
+
+  test("serves a new certificate without a restart, and keeps the old one when the new one is broken", async () => {
+    const { server, certificate, stop, clock, running } = await start((_request, response) => response.end());
+    const port = server.port() ?? 0;
+    assert.equal(await servedName(port), "first");
+    certificate.set(second);
+    assert.equal(await servedName(port), "second");
+    certificate.set({ certificate: first.certificate, key: second.key });
+    assert.equal(await servedName(port), "second");
+    stop();
+    await clock.advance(60_000);
+    await running;
+  });
+
+  test("answers 500 for a handler that throws or rejects, without a word about why", async () => {
+    const { server, stop, clock, running } = await start(async (incoming) => {
+      if (incoming.url === "/throw") throw new Error("the password is secret");
+      await Promise.reject(new Error("the password is secret"));
+    });
+    for (const path of ["/throw", "/reject"]) {
+      const answer = await ask(server.port() ?? 0, { path });
+      assert.equal(answer.status, 500);
+      assert.doesNotMatch(answer.body, /secret/);
+    }
+    stop();
+    await clock.advance(60_000);
+    await running;
+  });
+
+  test("at a stop it answers on with Connection: close, then lets what is running end", async () => {
+    const held = Promise.withResolvers<void>();
+    let drained = 0;
+    const { server, stop, clock, running } = await start(
+      async (incoming, response) => {
+        if (incoming.url === "/slow") await held.promise;
+        response.end("done");
+      },
+      { onDrain: () => drained++ },
+    );
+    const port = server.port() ?? 0;
+    const agent = new Agent({ keepAlive: true });
+    assert.equal((await ask(port, { agent })).headers.connection, "keep-alive");
+    const slow = ask(port, { path: "/slow" });
+    stop();
+    await clock.whenSleeping();
+    assert.equal(server.ready(), false);
+    assert.equal(drained, 1);
+    const late = await ask(port);
+    assert.deepEqual([late.status, late.headers.connection], [200, "close"]);
+    await clock.advance(5_000);
+    held.resolve();
+    assert.equal((await slow).body, "done");
+    await running;
+    agent.destroy();
+  });
+
+  test("what does not end within the grace period is cut", async () => {
+    const arrived = Promise.withResolvers<void>();
+    const { server, stop, clock, running } = await start(() => {
+      arrived.resolve();
+      return new Promise(() => undefined);
+    });
+    const hanging = assert.rejects(ask(server.port() ?? 0));
+    await arrived.promise;
+    stop();
+    await clock.whenSleeping();
+    await clock.advance(5_000);
+    await clock.whenSleeping();
+    await clock.advance(20_000);
+    await running;
+    await hanging;
+  });
+
+  test("one client address has a limited number of connections", async () => {
+    const { server, stop, clock, running } = await start((_request, response) => response.end(), {
+      limits: { connectionsPerClient: 2 },
+    });
+    const port = server.port() ?? 0;
+    const open = () => {
+      const socket = connect({ host: "127.0.0.1", port, ca: authority.certificate });
+      return once(socket, "secureConnect").then(() => socket);
+    };
+    const sockets = [await open(), await open()];
+    await assert.rejects(open());
+    sockets[0]?.destroy();
+    for (const socket of sockets) socket.destroy();
+    stop();
+    await clock.advance(60_000);
+    await running;
+  });
+});

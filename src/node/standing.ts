@@ -1,0 +1,62 @@
+import type { NodeAccessMode } from "../config/local-registry.ts";
+import type { NodeView } from "./node-view.ts";
+import { failuresToClose, type ModeVerdict, type NodeVerdict } from "./verdict.ts";
+
+/** A node that has been Ready for so long without passing counts as failing. */
+export const graceMs = 120_000;
+
+/** Where a node stands in one mode. */
+export type Standing =
+  | { readonly kind: "passing" }
+  /** New, or failed less than three times: nothing is concluded from it. */
+  | { readonly kind: "pending"; readonly reason: string; readonly message: string }
+  | { readonly kind: "failing"; readonly reason: string; readonly message: string };
+
+/** All that is known of the nodes at one moment. */
+export type NodesNow = {
+  readonly nodes: readonly NodeView[];
+  /** By node name. */
+  readonly verdicts: ReadonlyMap<string, NodeVerdict>;
+  readonly nowMs: number;
+  /** When this replica of serve started. */
+  readonly replicaStartMs: number;
+};
+
+/**
+ * The rule of the gate for one node: it fails after three failed checks in `mode`, or when it has been Ready for two
+ * minutes without passing, counted from the later of node Ready and this replica's start.
+ */
+export function standingOf(node: NodeView, mode: NodeAccessMode, world: NodesNow): Standing {
+  const verdict = verdictOf(node, world.verdicts);
+  const entry = verdict?.modes[mode];
+  if (entry?.passing === true) return { kind: "passing" };
+  const said = whatIsKnown(entry, verdict !== undefined, mode);
+  if (entry !== undefined && entry.failures >= failuresToClose) return { kind: "failing", ...said };
+  return { kind: readyFor(node, world) >= graceMs ? "failing" : "pending", ...said };
+}
+
+/** The verdict of a node, unless it is of an earlier node of the same name. */
+export function verdictOf(node: NodeView, verdicts: ReadonlyMap<string, NodeVerdict>): NodeVerdict | undefined {
+  const verdict = verdicts.get(node.name);
+  if (verdict === undefined) return undefined;
+  return verdict.uid === "" || node.uid === "" || verdict.uid === node.uid ? verdict : undefined;
+}
+
+/** Milliseconds that this replica has seen the node Ready; -1 while it is not. */
+export function readyFor(node: NodeView, world: Pick<NodesNow, "nowMs" | "replicaStartMs">): number {
+  if (node.readySinceMs === undefined) return -1;
+  return world.nowMs - Math.max(node.readySinceMs, world.replicaStartMs);
+}
+
+function whatIsKnown(
+  entry: ModeVerdict | undefined,
+  hasReported: boolean,
+  mode: NodeAccessMode,
+): { readonly reason: string; readonly message: string } {
+  if (entry !== undefined) return { reason: entry.reason, message: entry.message };
+  if (hasReported) return { reason: "NotTried", message: `the node agent has not reported on ${mode} yet` };
+  return {
+    reason: "NoAgent",
+    message: "no node agent has reported; look at the pods of DaemonSet node-agent in slipway-node",
+  };
+}

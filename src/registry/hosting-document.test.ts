@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parse } from "yaml";
+import type { LocalRegistrySpec } from "../config/local-registry.ts";
+import { registryNames } from "../config/registry-names.ts";
+import { hostedCertificateNames } from "./certificate-names.ts";
+import { type EndpointFacts, hostingDocument, registryEndpoints } from "./hosting-document.ts";
+
+const at = (spec: LocalRegistrySpec, facts: Partial<EndpointFacts> = {}) =>
+  registryEndpoints(spec, { names: registryNames(spec), mode: "HostsToml", nodeAddress: "192.0.2.1", ...facts });
+const service = "registry.slipway-system.svc";
+
+const outside = [
+  { name: "a tunnel where nothing is exposed", spec: {}, host: "localhost:5443" },
+  { name: "a node's address with a NodePort", spec: { exposure: { nodePort: 31113 } }, host: "192.0.2.1:31113" },
+  {
+    name: "the Ingress before the NodePort",
+    spec: { exposure: { nodePort: 31113, ingress: { host: "registry.example.com" } } },
+    host: "registry.example.com",
+  },
+  {
+    name: "the external address",
+    spec: { external: { url: "https://registry.example.com:8443/" } },
+    host: "registry.example.com:8443",
+  },
+];
+for (const { name, spec, host } of outside) test(`from outside: ${name}`, () => assert.equal(at(spec).host, host));
+
+test("from the runtime: the canonical name, the loopback address, or nothing, by mode", () => {
+  const from = (mode: EndpointFacts["mode"]) => at({ host: "registry.example.com" }, { mode }).hostFromContainerRuntime;
+  assert.equal(from("HostsToml"), "registry.example.com");
+  assert.equal(from("LoopbackProxy"), "127.0.0.1:7443");
+  assert.equal(from("None"), undefined);
+  assert.equal(from(null), undefined);
+});
+
+test("an IPv6 node stands in brackets", () => {
+  const spec = { exposure: { nodePort: 31113 } };
+  assert.equal(at(spec, { nodeAddress: "2001:db8::1" }).host, "[2001:db8::1]:31113");
+});
+
+test("the document is YAML with the four fields, the CA in its help", () => {
+  const document = hostingDocument(at({}), "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n");
+  const data = document.data as Record<string, string>;
+  const parsed = parse(data["localRegistryHosting.v1"] ?? "") as Record<string, string>;
+  assert.deepEqual(Object.keys(parsed), ["host", "hostFromContainerRuntime", "hostFromClusterNetwork", "help"]);
+  assert.equal(parsed.hostFromClusterNetwork, service);
+  assert.match(parsed.help ?? "", /port-forward[\s\S]*BEGIN CERTIFICATE/);
+});
+
+test("the certificate carries every name that a client may use", () => {
+  const spec = {
+    host: "registry.example.com",
+    aliases: ["container-registry.local:5000", "[2001:db8::2]:5000"],
+    exposure: { ingress: { host: "images.example.com" }, extraNames: ["192.0.2.9"] },
+  };
+  const facts = { clusterIPs: ["10.96.0.10", "fd00::10", "None"], nodeAddresses: ["192.0.2.1", "node-1"] };
+  const { dnsNames, addresses } = hostedCertificateNames(spec, facts);
+  for (const name of ["registry", service, "localhost", "registry.example.com", "container-registry.local"]) {
+    assert.ok(dnsNames.includes(name), name);
+  }
+  assert.ok(dnsNames.includes("images.example.com"));
+  for (const address of ["127.0.0.1", "10.96.0.10", "fd00::10", "192.0.2.9", "2001:db8::2"]) {
+    assert.ok(addresses.includes(address), address);
+  }
+  assert.ok(!addresses.includes("192.0.2.1"), "node addresses only with a NodePort");
+  const exposed = hostedCertificateNames({ exposure: { nodePort: 31113 } }, facts);
+  assert.ok(exposed.addresses.includes("192.0.2.1") && exposed.dnsNames.includes("node-1"));
+});

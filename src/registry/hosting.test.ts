@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import { test } from "node:test";
+import type { LocalRegistrySpec } from "../config/local-registry.ts";
+import { decideHosting, type HostingFacts } from "./hosting.ts";
+
+const facts: HostingFacts = {
+  namespace: "slipway-system",
+  images: { slipway: "registry.example.com/slipway:0.1.0", registry: "registry:3.1.1" },
+  storageClasses: [{ name: "standard", isDefault: true, allowsExpansion: false }],
+  claim: undefined,
+  volumeTopology: {},
+  tokenAuthority: "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n",
+  secretsHash: "0".repeat(64),
+  s3Credentials: undefined,
+};
+
+const goldens: readonly { readonly name: string; readonly spec: LocalRegistrySpec; readonly facts: HostingFacts }[] = [
+  { name: "default", spec: {}, facts },
+  {
+    name: "everything",
+    spec: {
+      storage: { persistentVolumeClaim: { size: "20Gi", storageClassNames: ["absent", "standard"] } },
+      host: "registry.example.com",
+      aliases: ["container-registry.local:5000", "builds.registry.svc.cluster.local"],
+      exposure: {
+        nodePort: 31113,
+        ingress: { host: "registry.example.com", className: "nginx", tlsSecretName: "registry-tls" },
+      },
+      resources: { limits: { memory: "512Mi" } },
+      nodeSelector: { disk: "ssd" },
+      tolerations: [{ key: "dedicated", operator: "Exists" }],
+    },
+    facts: { ...facts, volumeTopology: { "kubernetes.io/hostname": "node-1" } },
+  },
+  {
+    name: "s3",
+    spec: {
+      storage: {
+        s3: {
+          bucket: "images",
+          regionEndpoint: "https://s3.example.com",
+          forcePathStyle: true,
+          credentialsSecretRef: { name: "s3" },
+        },
+      },
+    },
+    facts: { ...facts, s3Credentials: { hasCa: true } },
+  },
+];
+
+for (const { name, spec, facts: found } of goldens) {
+  test(`the objects of the case "${name}" are those of its fixture`, async () => {
+    const { objects, findings } = decideHosting(spec, found);
+    const shown = objects.map(({ resource, object }) => ({ kind: resource.kind, ...object }));
+    const text = `${JSON.stringify({ findings, objects: shown }, null, 2)}\n`;
+    const file = new URL(`../../test/fixtures/hosting/${name}.json`, import.meta.url);
+    // UPDATE_FIXTURES=1 writes them anew; a change of them is a commit of its own.
+    if (process.env.UPDATE_FIXTURES === "1") await writeFile(file, text);
+    assert.equal(text, await readFile(file, "utf8"));
+  });
+}
+
+const kinds = (spec: LocalRegistrySpec, found: Partial<HostingFacts> = {}) =>
+  decideHosting(spec, { ...facts, ...found }).objects.map(({ resource }) => resource.kind);
+const reasons = (spec: LocalRegistrySpec, found: Partial<HostingFacts> = {}) =>
+  decideHosting(spec, { ...facts, ...found }).findings.map(({ reason }) => reason);
+
+test("the Service comes even where something blocks the rest, since certificates need its address", () => {
+  assert.deepEqual(kinds({}, { tokenAuthority: undefined }), ["PersistentVolumeClaim", "Service"]);
+  assert.deepEqual(reasons({}, { tokenAuthority: undefined }), ["TokenAuthorityMissing"]);
+});
+
+test("S3 without its Secret is not hosted", () => {
+  const spec = { storage: { s3: { bucket: "images", credentialsSecretRef: { name: "s3" } } } };
+  assert.deepEqual(kinds(spec), ["Service"]);
+  assert.deepEqual(reasons(spec), ["S3CredentialsNotFound"]);
+});
+
+test("ephemeral storage needs no claim", () => {
+  assert.deepEqual(kinds({ storage: { ephemeral: {} } }), ["ConfigMap", "Service", "Deployment"]);
+});
+
+test("a nodeSelector that contradicts the volume is reported", () => {
+  const found = { volumeTopology: { "kubernetes.io/hostname": "node-1" } };
+  assert.deepEqual(reasons({ nodeSelector: { "kubernetes.io/hostname": "node-2" } }, found), ["VolumeElsewhere"]);
+});
+
+test("a new token CA or a new secret rolls the pod, nothing else does", () => {
+  const annotations = (found: Partial<HostingFacts>) => {
+    const { objects } = decideHosting({}, { ...facts, ...found });
+    const deployment = objects.find(({ resource }) => resource.kind === "Deployment")?.object;
+    const spec = deployment?.spec as { template: { metadata: { annotations: Record<string, string> } } };
+    return JSON.stringify(spec.template.metadata.annotations);
+  };
+  assert.equal(annotations({}), annotations({ claim: undefined }));
+  assert.notEqual(annotations({}), annotations({ tokenAuthority: "other" }));
+  assert.notEqual(annotations({}), annotations({ secretsHash: "1".repeat(64) }));
+});

@@ -1,0 +1,163 @@
+import { createHash } from "node:crypto";
+import { ApiError, type ClusterApi } from "../cluster/api.ts";
+import type { KubernetesObject } from "../cluster/object.ts";
+import { type Resource, resources } from "../cluster/resource.ts";
+import type { LocalRegistrySpec } from "../config/local-registry.ts";
+import {
+  registryAdminSecretName,
+  registryClaimName,
+  registryHttpSecretName,
+  registryKeysSecretName,
+  registryServiceName,
+} from "../config/names.ts";
+import type { StorageClassFact } from "./claim.ts";
+import { selectorLabels } from "./pod-template.ts";
+import type { RegistrySecrets } from "./secrets.ts";
+import type { RolloutReport } from "./status.ts";
+
+/** The object, or undefined for 404. @throws ApiError for everything else */
+export async function readObject(
+  api: ClusterApi,
+  resource: Resource,
+  address: { readonly namespace?: string; readonly name: string },
+  signal: AbortSignal,
+): Promise<KubernetesObject | undefined> {
+  try {
+    return await api.get(resource, address, signal);
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+export async function readSecrets(api: ClusterApi, namespace: string, signal: AbortSignal): Promise<RegistrySecrets> {
+  const read = (name: string) => readObject(api, resources.secrets, { namespace, name }, signal);
+  return {
+    admin: await read(registryAdminSecretName),
+    keys: await read(registryKeysSecretName),
+    http: await read(registryHttpSecretName),
+  };
+}
+
+export type StorageFacts = {
+  readonly storageClasses: readonly StorageClassFact[];
+  readonly claim: KubernetesObject | undefined;
+  readonly volumeTopology: Readonly<Record<string, string>>;
+  readonly s3Credentials: { readonly hasCa: boolean } | undefined;
+  /** Of the values that containers read by environment variables. */
+  readonly secretsHash: string;
+};
+
+/** What the storage of the spec comes to in this cluster. */
+export async function readStorage(
+  needs: { readonly api: ClusterApi; readonly namespace: string; readonly http: KubernetesObject | undefined },
+  spec: LocalRegistrySpec,
+  signal: AbortSignal,
+): Promise<StorageFacts> {
+  const { api, namespace, http } = needs;
+  const { s3, ephemeral, persistentVolumeClaim } = spec.storage ?? {};
+  const s3Secret =
+    s3 === undefined
+      ? undefined
+      : await readObject(api, resources.secrets, { namespace, name: s3.credentialsSecretRef.name }, signal);
+  const secretsHash = createHash("sha256")
+    .update(JSON.stringify([http?.data, s3Secret?.data]))
+    .digest("hex");
+  const s3Credentials = usableS3(s3Secret);
+  if (s3 !== undefined || ephemeral !== undefined) {
+    return { storageClasses: [], claim: undefined, volumeTopology: {}, s3Credentials, secretsHash };
+  }
+  const name = persistentVolumeClaim?.existingClaim ?? registryClaimName;
+  const claim = await readObject(api, resources.persistentVolumeClaims, { namespace, name }, signal);
+  const classes = await api.list(resources.storageClasses, {}, signal);
+  const volumeTopology = await readTopology(api, claim, signal);
+  return { storageClasses: classes.map(storageClassFact), claim, volumeTopology, s3Credentials, secretsHash };
+}
+
+function usableS3(secret: KubernetesObject | undefined): { readonly hasCa: boolean } | undefined {
+  const data = secret?.data as Readonly<Record<string, unknown>> | undefined;
+  if (data?.accessKey === undefined || data.secretKey === undefined) return undefined;
+  return { hasCa: data["ca.crt"] !== undefined };
+}
+
+/** @see https://kubernetes.io/docs/concepts/storage/storage-classes/#default-storageclass */
+function storageClassFact(object: KubernetesObject): StorageClassFact {
+  return {
+    name: object.metadata.name,
+    isDefault: object.metadata.annotations?.["storageclass.kubernetes.io/is-default-class"] === "true",
+    allowsExpansion: object.allowVolumeExpansion === true,
+  };
+}
+
+async function readTopology(
+  api: ClusterApi,
+  claim: KubernetesObject | undefined,
+  signal: AbortSignal,
+): Promise<Readonly<Record<string, string>>> {
+  const name = (claim?.spec as { volumeName?: unknown } | undefined)?.volumeName;
+  if (typeof name !== "string" || name === "") return {};
+  return volumeTopology(await readObject(api, resources.persistentVolumes, { name }, signal));
+}
+
+/**
+ * The labels that every node with access to the volume has: of its required node affinity, when that is one term of
+ * requirements with one value each, as of local volumes.
+ *
+ * @see https://kubernetes.io/docs/concepts/storage/persistent-volumes/#node-affinity
+ */
+export function volumeTopology(volume: KubernetesObject | undefined): Readonly<Record<string, string>> {
+  const affinity = (volume?.spec as { nodeAffinity?: { required?: { nodeSelectorTerms?: unknown } } } | undefined)
+    ?.nodeAffinity?.required?.nodeSelectorTerms;
+  const [term, ...others] = Array.isArray(affinity) ? affinity : [];
+  if (term === undefined || others.length > 0) return {};
+  const requirements: unknown[] = Array.isArray(term.matchExpressions) ? term.matchExpressions : [];
+  const pairs = requirements.flatMap((requirement) => {
+    const { key, operator, values } = (requirement ?? {}) as Record<string, unknown>;
+    const single = operator === "In" && Array.isArray(values) && values.length === 1 ? String(values[0]) : undefined;
+    return typeof key === "string" && single !== undefined ? [[key, single] as const] : [];
+  });
+  return Object.fromEntries(pairs);
+}
+
+/** How far the Deployment is; undefined where it does not exist. */
+export async function readRollout(
+  api: ClusterApi,
+  namespace: string,
+  signal: AbortSignal,
+): Promise<RolloutReport | undefined> {
+  const deployment = await readObject(api, resources.deployments, { namespace, name: registryServiceName }, signal);
+  if (deployment === undefined) return undefined;
+  const spec = (deployment.spec ?? {}) as { replicas?: number };
+  const status = (deployment.status ?? {}) as Readonly<Record<string, number | undefined>>;
+  const wanted = spec.replicas ?? 1;
+  const available = status.availableReplicas ?? 0;
+  const isCurrent =
+    status.observedGeneration === deployment.metadata.generation && (status.updatedReplicas ?? 0) >= wanted;
+  const waiting = available >= wanted ? [] : await readWaiting(api, namespace, signal);
+  return { available, wanted, isCurrent, waiting };
+}
+
+async function readWaiting(api: ClusterApi, namespace: string, signal: AbortSignal): Promise<readonly string[]> {
+  const labelSelector = Object.entries(selectorLabels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(",");
+  const pods = await api.list(resources.pods, { namespace, labelSelector }, signal);
+  return [...new Set(pods.flatMap(podWaits))].slice(0, 5);
+}
+
+type ContainerStatus = { readonly name?: string; readonly state?: { readonly waiting?: { readonly reason?: string } } };
+type PodCondition = { readonly type?: string; readonly status?: string; readonly message?: string };
+
+function podWaits(pod: KubernetesObject): readonly string[] {
+  const status = (pod.status ?? {}) as {
+    readonly containerStatuses?: readonly ContainerStatus[];
+    readonly conditions?: readonly PodCondition[];
+  };
+  const unscheduled = (status.conditions ?? [])
+    .filter((entry) => entry.type === "PodScheduled" && entry.status === "False")
+    .map((entry) => entry.message ?? "not scheduled");
+  const waiting = (status.containerStatuses ?? [])
+    .filter((container) => container.state?.waiting !== undefined)
+    .map((container) => `${container.name}: ${container.state?.waiting?.reason ?? "waiting"}`);
+  return [...unscheduled, ...waiting];
+}

@@ -1,0 +1,181 @@
+import type { LocalRegistrySpec, S3Storage } from "../config/local-registry.ts";
+import { gatewayAccount, gatewayPort, registryConfigName, registryHttpSecretName } from "../config/names.ts";
+
+/** By these the Deployment, the Service and the disruption budget find the pods. Immutable in a Deployment. */
+export const selectorLabels = { "app.kubernetes.io/name": "slipway", "app.kubernetes.io/component": "registry" };
+
+/** Plain port of the gateway's probes and metrics; never in the Service. */
+export const gatewayOperationsPort = 8081;
+
+/** Where Distribution keeps its content and reads its configuration. */
+export const dataDirectory = "/var/lib/registry";
+export const configDirectory = "/etc/distribution";
+
+const tokenDirectory = "/var/run/secrets/kubernetes.io/serviceaccount";
+const s3CaDirectory = "/etc/slipway/s3";
+/** No name in the image is needed, and every file of the volume belongs to it through fsGroup. */
+const userId = 65532;
+const terminationGraceSeconds = 30;
+
+type PodFacts = {
+  readonly images: { readonly slipway: string; readonly registry: string };
+  readonly volumeTopology: Readonly<Record<string, string>>;
+  readonly s3Credentials: { readonly hasCa: boolean } | undefined;
+};
+
+type PodNeeds = {
+  readonly claimName: string | undefined;
+  readonly annotations: Readonly<Record<string, string>>;
+};
+
+/**
+ * The pod of the registry: the gateway in front, CNCF Distribution on 127.0.0.1:5000 behind it. Fits the restricted
+ * Pod Security Standard. Only the gateway gets the ServiceAccount's token.
+ *
+ * Distribution has no probe of its own: nothing but the pod itself reaches it. The gateway's readiness asks it.
+ *
+ * @see https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+ */
+export function podTemplate(
+  spec: LocalRegistrySpec,
+  facts: PodFacts,
+  needs: PodNeeds,
+): Readonly<Record<string, unknown>> {
+  const s3 = spec.storage?.s3;
+  const withCa = s3 !== undefined && facts.s3Credentials?.hasCa === true;
+  return {
+    metadata: {
+      labels: selectorLabels,
+      annotations: { ...needs.annotations, "kubectl.kubernetes.io/default-container": "gateway" },
+    },
+    spec: {
+      serviceAccountName: gatewayAccount,
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      terminationGracePeriodSeconds: terminationGraceSeconds,
+      securityContext: {
+        runAsNonRoot: true,
+        runAsUser: userId,
+        runAsGroup: userId,
+        fsGroup: userId,
+        fsGroupChangePolicy: "OnRootMismatch",
+        seccompProfile: { type: "RuntimeDefault" },
+      },
+      ...placement(spec, facts),
+      containers: [gatewayContainer(facts.images.slipway), registryContainer(spec, facts.images.registry, withCa)],
+      volumes: [
+        { name: "config", configMap: { name: registryConfigName } },
+        tokenVolume,
+        ...(s3 === undefined ? [dataVolume(needs.claimName)] : []),
+        ...(withCa ? [caVolume(s3)] : []),
+      ],
+    },
+  };
+}
+
+function placement(spec: LocalRegistrySpec, facts: PodFacts): Readonly<Record<string, unknown>> {
+  const nodeSelector = { ...facts.volumeTopology, ...spec.nodeSelector };
+  return {
+    ...(Object.keys(nodeSelector).length === 0 ? {} : { nodeSelector }),
+    ...(spec.tolerations === undefined ? {} : { tolerations: spec.tolerations }),
+    ...(spec.storage?.s3 === undefined ? {} : { affinity: { podAntiAffinity: apart } }),
+  };
+}
+
+const apart = {
+  preferredDuringSchedulingIgnoredDuringExecution: [
+    {
+      weight: 100,
+      podAffinityTerm: { labelSelector: { matchLabels: selectorLabels }, topologyKey: "kubernetes.io/hostname" },
+    },
+  ],
+};
+
+const containerSecurity = {
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ["ALL"] },
+};
+
+function gatewayContainer(image: string): Readonly<Record<string, unknown>> {
+  const probe = (path: string) => ({ httpGet: { path, port: "operations" } });
+  return {
+    name: "gateway",
+    image,
+    args: ["gateway"],
+    ports: [
+      { name: "registry", containerPort: gatewayPort, protocol: "TCP" },
+      { name: "operations", containerPort: gatewayOperationsPort, protocol: "TCP" },
+    ],
+    readinessProbe: { ...probe("/readyz"), periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 2 },
+    livenessProbe: { ...probe("/livez"), periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 3 },
+    resources: { requests: { cpu: "50m", memory: "64Mi" }, limits: { memory: "256Mi" } },
+    securityContext: containerSecurity,
+    volumeMounts: [{ name: "token", mountPath: tokenDirectory, readOnly: true }],
+  };
+}
+
+function registryContainer(spec: LocalRegistrySpec, image: string, withCa: boolean): Readonly<Record<string, unknown>> {
+  const s3 = spec.storage?.s3;
+  return {
+    name: "registry",
+    image,
+    // The path is given in full: 2.x and 3.x look in different places and take a missing file for the stock one.
+    args: ["serve", `${configDirectory}/config.yml`],
+    env: [
+      { name: "OTEL_TRACES_EXPORTER", value: "none" },
+      fromSecret("REGISTRY_HTTP_SECRET", registryHttpSecretName, "secret"),
+      ...(s3 === undefined
+        ? []
+        : [
+            fromSecret("REGISTRY_STORAGE_S3_ACCESSKEY", s3.credentialsSecretRef.name, "accessKey"),
+            fromSecret("REGISTRY_STORAGE_S3_SECRETKEY", s3.credentialsSecretRef.name, "secretKey"),
+          ]),
+      // A folder of certificates is added to the system's own; SSL_CERT_FILE would replace them.
+      ...(withCa ? [{ name: "SSL_CERT_DIR", value: s3CaDirectory }] : []),
+    ],
+    resources: spec.resources ?? defaultResources(s3 !== undefined),
+    securityContext: containerSecurity,
+    volumeMounts: [
+      { name: "config", mountPath: configDirectory, readOnly: true },
+      ...(s3 === undefined ? [{ name: "data", mountPath: dataDirectory }] : []),
+      ...(withCa ? [{ name: "s3-ca", mountPath: s3CaDirectory, readOnly: true }] : []),
+    ],
+  };
+}
+
+/** Uploads to S3 are buffered in parts: 300 MiB fail builds. */
+function defaultResources(isS3: boolean): Readonly<Record<string, unknown>> {
+  return { requests: { cpu: "50m", memory: "64Mi" }, limits: { memory: isS3 ? "1Gi" : "256Mi" } };
+}
+
+function fromSecret(name: string, secret: string, key: string): Readonly<Record<string, unknown>> {
+  return { name, valueFrom: { secretKeyRef: { name: secret, key } } };
+}
+
+function dataVolume(claimName: string | undefined): Readonly<Record<string, unknown>> {
+  return claimName === undefined
+    ? { name: "data", emptyDir: {} }
+    : { name: "data", persistentVolumeClaim: { claimName } };
+}
+
+function caVolume(s3: S3Storage): Readonly<Record<string, unknown>> {
+  const items = [{ key: "ca.crt", path: "ca.crt" }];
+  return { name: "s3-ca", secret: { secretName: s3.credentialsSecretRef.name, items } };
+}
+
+/** What automounting would give, for one container only. */
+const tokenVolume = {
+  name: "token",
+  projected: {
+    sources: [
+      { serviceAccountToken: { path: "token", expirationSeconds: 3607 } },
+      { configMap: { name: "kube-root-ca.crt", items: [{ key: "ca.crt", path: "ca.crt" }] } },
+      {
+        downwardAPI: {
+          items: [{ path: "namespace", fieldRef: { apiVersion: "v1", fieldPath: "metadata.namespace" } }],
+        },
+      },
+    ],
+  },
+};

@@ -1,0 +1,147 @@
+import { rootCertificates } from "node:tls";
+import type { Clock, Random } from "../clock.ts";
+import type { ClusterApi } from "../cluster/api.ts";
+import type { PortForward } from "../cluster/port-forward.ts";
+import { gatewayPort, registryHost, systemNamespace } from "../config/names.ts";
+import { registryNames } from "../config/registry-names.ts";
+import type { Login } from "../credential/login.ts";
+import { SlipwayError } from "../errors.ts";
+import { createRegistryClient, type RegistryClient } from "./client.ts";
+import { type ClusterAccess, findReadyPod, readClusterAccess, readLogin } from "./cluster-access.ts";
+import type { Connect } from "./connection.ts";
+import { forwardedPort } from "./hosting-document.ts";
+import { RegistryError } from "./registry-error.ts";
+
+/** The user's machine to the local registry: which way works, and what the registry is called. */
+export type Reached = {
+  readonly client: RegistryClient;
+  /** The registry's own names, the canonical one first: what references begin with. */
+  readonly names: readonly string[];
+  /** The way, for people. */
+  readonly way: string;
+  /** `host[:port]` that other programs on this machine could use; undefined behind a tunnel. */
+  readonly address: string | undefined;
+  readonly login: Login;
+  /** PEM of our CA alone; undefined where the system's trust is enough. */
+  readonly ca: string | undefined;
+};
+
+/** What the user gave; each replaces what the cluster would tell. */
+export type ReachOptions = {
+  readonly url?: string | undefined;
+  /** PEM. */
+  readonly ca?: string | undefined;
+  readonly login?: Login | undefined;
+};
+
+export type ReachNeeds = {
+  readonly options: ReachOptions;
+  /** undefined: the cluster is not asked, which needs `url` and `login`. */
+  readonly cluster: { readonly api: ClusterApi; readonly portForward: () => PortForward } | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+};
+
+export type Way = {
+  readonly origin: string;
+  readonly ca: string | undefined;
+  /** For people. */
+  readonly name: string;
+  readonly address: string | undefined;
+  readonly connect?: Connect;
+};
+
+const answerWithinMs = 5_000;
+
+/**
+ * Finds a way to the registry: the URL that the user gave, the external one, the address that LocalRegistry's status
+ * names if it answers, else a port-forward to a ready pod, found anew for each connection.
+ *
+ * @throws SlipwayError REGISTRY_UNREACHABLE with what was tried; ApiError
+ */
+export async function reachRegistry(needs: ReachNeeds, signal: AbortSignal): Promise<Reached> {
+  const { options, cluster } = needs;
+  const access = cluster === undefined ? undefined : await readClusterAccess(cluster.api, signal);
+  const login = options.login ?? (await clusterLogin(needs, access, signal));
+  const names = access === undefined ? [] : registryNames(access.spec).names;
+  const tunnel: Connect | undefined =
+    cluster &&
+    (async () => cluster.portForward().connect(systemNamespace, await findReadyPod(cluster.api, signal), gatewayPort));
+  const faults: string[] = [];
+  for (const way of waysTo(options, access, tunnel)) {
+    const client = createRegistryClient({
+      origin: way.origin,
+      ...(way.connect === undefined ? {} : { connect: way.connect }),
+      ca: () => way.ca,
+      login: () => login,
+      clock: needs.clock,
+      random: needs.random,
+    });
+    const fault = await tryPing(client, needs.clock, signal);
+    const own = names.length === 0 ? [new URL(way.origin).host] : names;
+    if (fault === undefined)
+      return { client, names: own, way: way.name, address: way.address, login, ca: options.ca ?? access?.ca };
+    client.close();
+    faults.push(`${way.name}: ${fault}`);
+  }
+  throw new SlipwayError("REGISTRY_UNREACHABLE", faults.join("; "));
+}
+
+async function clusterLogin(needs: ReachNeeds, access: ClusterAccess | undefined, signal: AbortSignal): Promise<Login> {
+  if (needs.cluster === undefined || access === undefined) {
+    throw new SlipwayError("CONFIG_INVALID", "--registry without a cluster needs --username and --password-file");
+  }
+  return readLogin(needs.cluster.api, access.spec, signal);
+}
+
+/** The ways in the order in which they are tried. Pure. */
+export function waysTo(
+  options: ReachOptions,
+  access: ClusterAccess | undefined,
+  tunnel: Connect | undefined,
+): readonly Way[] {
+  const ca = options.ca ?? access?.ca;
+  const direct = (origin: string): Way => ({
+    origin,
+    ca: withSystemTrust(ca),
+    name: origin,
+    address: new URL(origin).host,
+  });
+  if (options.url !== undefined) return [direct(options.url)];
+  const external = access?.spec.external;
+  if (external !== undefined) return [direct(new URL(external.url).origin)];
+  const outside = access?.outsideHost;
+  const isForwarded = outside === `localhost:${forwardedPort}`;
+  return [
+    ...(outside === undefined || isForwarded ? [] : [direct(`https://${outside}`)]),
+    ...(tunnel === undefined
+      ? []
+      : [{ origin: `https://${registryHost}`, ca, name: "port-forward", address: undefined, connect: tunnel }]),
+  ];
+}
+
+/** An Ingress may carry a certificate that the system trusts, everything else has ours. */
+function withSystemTrust(ca: string | undefined): string | undefined {
+  return ca === undefined ? undefined : [ca, ...rootCertificates].join("\n");
+}
+
+async function tryPing(client: RegistryClient, clock: Clock, signal: AbortSignal): Promise<string | undefined> {
+  const deadline = new AbortController();
+  const bounded = AbortSignal.any([signal, deadline.signal]);
+  const timer = new AbortController();
+  void clock
+    .sleep(answerWithinMs, timer.signal)
+    .then(() => deadline.abort(new SlipwayError("REGISTRY_UNREACHABLE", `no answer within ${answerWithinMs} ms`)))
+    .catch(() => undefined); // it answered in time
+  try {
+    await client.ping(bounded);
+    return undefined;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof RegistryError && error.status === 401) return "the login was refused (401)";
+    if (error instanceof RegistryError || error instanceof SlipwayError) return error.message;
+    throw error;
+  } finally {
+    timer.abort();
+  }
+}

@@ -1,0 +1,230 @@
+import type { Clock } from "../clock.ts";
+import type { ClusterApi } from "../cluster/api.ts";
+import type { EventRecorder } from "../cluster/event.ts";
+import type { KubernetesObject } from "../cluster/object.ts";
+import type { WorkOutcome } from "../cluster/queue.ts";
+import { resources } from "../cluster/resource.ts";
+import { validateLocalRegistry } from "../config/custom-resource.ts";
+import type { LocalRegistrySpec } from "../config/local-registry.ts";
+import { hostingConfigMapName, systemNamespace } from "../config/names.ts";
+import { registryNames } from "../config/registry-names.ts";
+import type { Log } from "../log.ts";
+import type { NodesStatus } from "../node/node-status.ts";
+import { readBundle } from "../tls/certificate.ts";
+import type { RegistryClient } from "./client.ts";
+import type { Finding } from "./finding.ts";
+import { decideHosting } from "./hosting.ts";
+import { hostingDocument, isOurDocument, registryEndpoints } from "./hosting-document.ts";
+import type { ObjectWriter } from "./object-writer.ts";
+import { readObject, readRollout, readSecrets, readStorage } from "./observe.ts";
+import { finalizer, type Removal } from "./removal.ts";
+import { decideSecrets } from "./secrets.ts";
+import {
+  type CatalogueReport,
+  type ConditionFact,
+  decideStatus,
+  type RolloutReport,
+  type StatusDecision,
+  type WebhookReport,
+} from "./status.ts";
+import { checkStorage, type StorageCheck } from "./storage-check.ts";
+
+export type LocalRegistryReconcilerNeeds = {
+  readonly api: ClusterApi;
+  readonly writer: ObjectWriter;
+  readonly removal: Removal;
+  readonly status: {
+    write(
+      resource: typeof resources.localRegistries,
+      observed: KubernetesObject,
+      desired: { readonly conditions: readonly ConditionFact[]; readonly fields: Readonly<Record<string, unknown>> },
+      signal: AbortSignal,
+    ): Promise<boolean>;
+  };
+  readonly events: EventRecorder;
+  /** Where Slipway's own objects live; slipway-system unless given. */
+  readonly namespace?: string;
+  /** Our own image, and CNCF Distribution's. */
+  readonly images: { readonly slipway: string; readonly registry: string };
+  /** PEM bundle by which Distribution trusts tokens; undefined while it does not exist. */
+  readonly tokenAuthority: () => string | undefined;
+  /** PEM of the CAs by which clients trust the registry; null where the system's trust is enough. */
+  readonly clientTrust: (spec: LocalRegistrySpec) => string | null;
+  /** With the admin's login, at the gateway; undefined while there is no login. */
+  readonly client: () => Pick<RegistryClient, "tryUpload"> | undefined;
+  readonly catalogue: () => CatalogueReport;
+  readonly nodes: () => NodesStatus;
+  /** An address of a node, for the NodePort's endpoint. */
+  readonly nodeAddress: () => string | undefined;
+  /** A dry-run Pod through the webhook, see leader/webhook-check.ts. */
+  readonly checkWebhook: (signal: AbortSignal) => Promise<WebhookReport>;
+  readonly bytesUsed?: () => number | undefined;
+  readonly randomBytes: (size: number) => Buffer;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+export type LocalRegistryReconciler = {
+  /**
+   * Brings the cluster in line with LocalRegistry `default` once; the work of a queue with one key, on the leader.
+   *
+   * @returns when to look again: soon while something is on its way, else for the periodic checks
+   */
+  reconcile(name: string, signal: AbortSignal): Promise<WorkOutcome>;
+  /**
+   * Whether every running Distribution has this token CA (fingerprint: SHA-256, hex) in the bundle that it read at its
+   * start. An external one is not ours to restart: true.
+   */
+  trustsToken(fingerprint: string): boolean;
+};
+
+const settledMs = 60_000;
+const unsettledMs = 1_000;
+/** A write is tried anew this often; after a failure at every look. */
+const storageCheckMs = 600_000;
+
+type Hosted = { readonly findings: readonly Finding[]; readonly rollout: RolloutReport | undefined };
+
+export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeeds): LocalRegistryReconciler {
+  const { api, writer, events, clock, log, namespace = systemNamespace } = needs;
+  let storage: { readonly check: StorageCheck; readonly atMs: number; readonly of: string } | undefined;
+  /** Of the pods that run, all of the newest template; undefined while that is not known. */
+  let tokenBundle: string | "external" | undefined;
+
+  /** @returns findings about Secrets; missing ones are made */
+  async function ensureSecrets(signal: AbortSignal): Promise<readonly Finding[]> {
+    const decision = decideSecrets(await readSecrets(api, namespace, signal), namespace, needs.randomBytes);
+    for (const secret of decision.create) {
+      const created = await writer.create(resources.secrets, secret, signal);
+      log.info({ secret: secret.metadata.name, created }, "registry Secret");
+    }
+    return decision.findings;
+  }
+
+  async function host(spec: LocalRegistrySpec, signal: AbortSignal): Promise<Hosted> {
+    const secretFindings = await ensureSecrets(signal);
+    const { http } = await readSecrets(api, namespace, signal);
+    const facts = await readStorage({ api, namespace, http }, spec, signal);
+    const { images } = needs;
+    const tokenAuthority = needs.tokenAuthority();
+    const decision = decideHosting(spec, { ...facts, namespace, images, tokenAuthority });
+    const refused = await writer.apply(decision.objects, signal);
+    // While something blocks, what runs already stays: its objects are not superfluous, only undecided.
+    if (!decision.findings.some((finding) => finding.blocks)) await writer.prune(decision.objects, signal);
+    const rollout = await readRollout(api, namespace, signal);
+    if (rollout?.isCurrent === true && rollout.available > 0) tokenBundle = tokenAuthority;
+    return { findings: [...decision.findings, ...refused, ...secretFindings], rollout };
+  }
+
+  /** Where a gateway of ours stands behind the URL, logins are derived and handed out as when hosting. */
+  async function hostNothing(external: LocalRegistrySpec["external"], signal: AbortSignal): Promise<Hosted> {
+    await writer.prune([], signal);
+    tokenBundle = "external";
+    const findings = external?.credentialSecretRef === undefined ? await ensureSecrets(signal) : [];
+    return { findings, rollout: undefined };
+  }
+
+  /** Tries a write when the last one is old, failed, or was before a change. */
+  async function tryStorage(
+    spec: LocalRegistrySpec,
+    rollout: RolloutReport | undefined,
+    signal: AbortSignal,
+  ): Promise<StorageCheck | undefined> {
+    const client = needs.client();
+    const isUp = spec.external !== undefined || (rollout?.available ?? 0) > 0;
+    const cannotTry = client === undefined || !isUp || spec.external?.credentialSecretRef !== undefined;
+    if (cannotTry || spec.maintenance?.readOnly === true) return storage?.check;
+    const of = JSON.stringify([spec.storage, spec.external]);
+    const isFresh = storage?.check.kind === "writable" && clock.monotonicMs() - storage.atMs < storageCheckMs;
+    if (isFresh && storage?.of === of) return storage.check;
+    storage = { check: await checkStorage(client, signal), atMs: clock.monotonicMs(), of };
+    return storage.check;
+  }
+
+  async function publish(document: KubernetesObject, signal: AbortSignal): Promise<readonly Finding[]> {
+    const address = { namespace: "kube-public", name: hostingConfigMapName };
+    if (isOurDocument(await readObject(api, resources.configMaps, address, signal))) {
+      await api.apply(resources.configMaps, document, { force: true, signal });
+      return [];
+    }
+    const message = `ConfigMap kube-public/${hostingConfigMapName} exists without our label and stays; delete it if tools are to find this registry`;
+    return [{ reason: "ForeignHostingDocument", message, blocks: false }];
+  }
+
+  async function reconcileValid(
+    registry: KubernetesObject,
+    spec: LocalRegistrySpec,
+    signal: AbortSignal,
+  ): Promise<WorkOutcome> {
+    const hosted = spec.external === undefined ? await host(spec, signal) : await hostNothing(spec.external, signal);
+    const nodes = needs.nodes();
+    const endpoints = registryEndpoints(spec, {
+      names: registryNames(spec),
+      mode: nodes.nodes.mode ?? null,
+      nodeAddress: needs.nodeAddress(),
+    });
+    const published = await publish(hostingDocument(endpoints, needs.clientTrust(spec)), signal);
+    const status = decideStatus({
+      spec,
+      findings: [...hosted.findings, ...published],
+      rollout: hosted.rollout,
+      storage: await tryStorage(spec, hosted.rollout, signal),
+      catalogue: needs.catalogue(),
+      nodes,
+      webhook: await needs.checkWebhook(signal),
+      endpoints,
+      bytesUsed: needs.bytesUsed?.(),
+    });
+    return report(registry, status, signal);
+  }
+
+  async function report(registry: KubernetesObject, status: StatusDecision, signal: AbortSignal): Promise<WorkOutcome> {
+    const changed = await needs.status.write(resources.localRegistries, registry, status, signal);
+    const ready = status.conditions.find((condition) => condition.type === "Ready");
+    if (changed && ready !== undefined && hasChanged(registry, ready)) {
+      events.record({
+        regarding: regarding(registry),
+        type: ready.status === "True" ? "Normal" : "Warning",
+        reason: ready.reason,
+        action: "Reconcile",
+        note: ready.message,
+      });
+    }
+    return { kind: "again", afterMs: ready?.status === "True" ? settledMs : unsettledMs };
+  }
+
+  return {
+    trustsToken(fingerprint) {
+      if (tokenBundle === "external") return true;
+      return readBundle(tokenBundle ?? "").some((facts) => facts.fingerprint === fingerprint);
+    },
+    async reconcile(name, signal) {
+      const registry = await readObject(api, resources.localRegistries, { name }, signal);
+      if (registry === undefined) return { kind: "done" };
+      if (registry.metadata.deletionTimestamp !== undefined) return needs.removal.proceed(registry, signal);
+      if (registry.metadata.finalizers?.includes(finalizer) !== true) {
+        await needs.removal.arm(registry, signal);
+      }
+      const validated = validateLocalRegistry(registry);
+      if (validated.kind === "valid") return reconcileValid(registry, validated.spec, signal);
+      const message = `${validated.problem}; what is hosted already stays as it is`;
+      const condition: ConditionFact = { type: "Ready", status: "False", reason: "Invalid", message };
+      return report(registry, { conditions: [condition], fields: {} }, signal);
+    },
+  };
+}
+
+function hasChanged(registry: KubernetesObject, ready: ConditionFact): boolean {
+  const conditions = (registry.status as { conditions?: readonly ConditionFact[] } | undefined)?.conditions ?? [];
+  const before = conditions.find((condition) => condition.type === "Ready");
+  return before?.status !== ready.status || before.reason !== ready.reason;
+}
+
+function regarding(registry: KubernetesObject) {
+  return {
+    apiVersion: "slipway.dev/v1alpha1",
+    kind: "LocalRegistry",
+    name: registry.metadata.name,
+    uid: registry.metadata.uid,
+  };
+}

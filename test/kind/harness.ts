@@ -1,0 +1,69 @@
+import { randomBytes } from "node:crypto";
+import { type TestContext, test } from "node:test";
+import { type Cluster, openCluster } from "./cluster.ts";
+
+export type KindTest = {
+  readonly cluster: Cluster;
+  readonly t: TestContext;
+  /** A namespace name that no other test uses; what bears it is deleted after the test, and dumped if it fails. */
+  namespaceName(hint: string): string;
+  /** A short random word, for image names and tags. */
+  word(): string;
+};
+
+/**
+ * A test on the kind cluster of the suite. When it fails, pods, events and logs of its namespaces go to standard error
+ * before they are deleted.
+ */
+export function kindTest(name: string, body: (context: KindTest) => Promise<void>): void {
+  test(name, async (t) => {
+    const cluster = openCluster();
+    const namespaces: string[] = [];
+    const word = () => randomBytes(4).toString("hex");
+    const namespaceName = (hint: string) => {
+      const namespace = `${hint}-${word()}`;
+      namespaces.push(namespace);
+      return namespace;
+    };
+    try {
+      await body({ cluster, t, namespaceName, word });
+    } catch (error) {
+      process.stderr.write(`--- ${name}\n${await cluster.dump(namespaces)}\n---\n`);
+      throw error;
+    } finally {
+      if (namespaces.length > 0) {
+        await cluster.kubectl(["delete", "namespace", ...namespaces, "--ignore-not-found", "--wait=false"]);
+      }
+    }
+  });
+}
+
+/** A Namespace as YAML, opted in. */
+export function optedInNamespace(name: string, annotations: Readonly<Record<string, string>> = {}): string {
+  return JSON.stringify({
+    apiVersion: "v1",
+    kind: "Namespace",
+    metadata: { name, labels: { "slipway.dev/inject": "enabled" }, annotations },
+  });
+}
+
+/** Reasons of Events that must never show when credentials and references come in time. */
+export const pullFailures: ReadonlySet<string> = new Set([
+  "ErrImagePull",
+  "ImagePullBackOff",
+  "FailedToRetrieveImagePullSecret",
+  "InspectFailed",
+  "ErrImageNeverPull",
+]);
+
+/** The Events of a namespace that tell of a failed pull: by reason, or by the message of kubelet's reason `Failed`. */
+export async function failedPulls(cluster: Cluster, namespace: string): Promise<readonly string[]> {
+  const { items } = await cluster.get("events", { namespace });
+  const told: string[] = [];
+  for (const { reason, message, involvedObject } of items) {
+    const inMessage = [...pullFailures].some((word) => String(message).includes(word));
+    const backOff = reason === "BackOff" && String(message).includes("pulling image");
+    if (pullFailures.has(reason) || inMessage || backOff) told.push(`${involvedObject?.name}: ${reason}: ${message}`);
+  }
+  return told;
+}
