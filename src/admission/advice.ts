@@ -25,16 +25,17 @@ const namesShown = 3;
 /** What the user is told: one sentence for each reason, whatever the number of images that it concerns. */
 export function adviseOn(inspection: Inspection): Warnings {
   const warnings = createWarnings();
-  const { standing, secrets, wantsSecret } = inspection;
+  const { change, images, standing, secrets, wantsSecret } = inspection;
   if (standing.kind === "none") {
-    if (standing.reason === "confined-account") warnings.add(confined);
+    const isConcerned = change.kind === "create" || images.some(({ decision }) => decision.outcome === "left-alone");
+    if (standing.reason === "confined-account" && isConcerned) warnings.add(confined);
     return warnings;
   }
-  for (const [reason, images] of groupByReason(inspection)) {
-    const leaves = images.length > 1 ? " left as they are" : " left as it is";
-    warnings.add(`${nameImages(images)}${images[0]?.decision.outcome === "rewritten" ? "" : leaves}: ${reason}`);
+  for (const [reason, group] of groupByReason(inspection)) {
+    const leaves = group.length > 1 ? " left as they are" : " left as it is";
+    warnings.add(`${nameImages(group)}${group[0]?.decision.outcome === "rewritten" ? "" : leaves}: ${reason}`);
   }
-  const isSaid = inspection.images.some(({ decision }) => decision.outcome === "no-pull-secret");
+  const isSaid = images.some(({ decision }) => decision.outcome === "no-pull-secret");
   const lacksSecret = wantsSecret && !secrets.isNamed && !secrets.canAppend && secrets.problem !== undefined;
   if (lacksSecret && !isSaid && secrets.problem !== noCredential) {
     warnings.add(`${pullSecretName} was not added to imagePullSecrets: ${secrets.problem}`);

@@ -118,7 +118,10 @@ function putBack({ value }: ImageField, old: unknown): ImageDecision {
 function wants(images: readonly InspectedImage[], world: AdmissionWorld): boolean {
   const isSentThere = ({ decision }: InspectedImage): boolean =>
     decision.local !== undefined && (decision.outcome === "rewritten" || decision.outcome === "retargeted");
-  return images.some(isSentThere) || world.wantsSecret(images.map(({ decision }) => decision.result));
+  return (
+    images.some(isSentThere) ||
+    world.wantsSecret(images.map(({ decision }) => decision.result).filter((image) => image !== ""))
+  );
 }
 
 function once<T>(ask: () => T): () => T {

@@ -12,7 +12,11 @@ export type AdmissionWorld = {
   readonly secret: SecretState;
   /** Whether credentials are wanted in this pod: `Always`, or one that an image of the pod would use (`WhenUsed`). */
   readonly wantsSecret: (images: readonly string[]) => boolean;
-  /** Whether the local registry holds it for this namespace's login; undefined: not known (catalogue never read, or away). */
+  /**
+   * Whether the local registry holds it for this namespace's login; undefined: not known (catalogue never read, or away).
+   * A digest, where there is one, must itself be known, whatever the tag; without a digest the tag is always told
+   * (`latest` where the reference has none).
+   */
   readonly present: (repository: string, tag: string | undefined, digest: string | undefined) => boolean | undefined;
   readonly gate: (placement: PodPlacement) => GateVerdict;
   /** Whether this ServiceAccount's pods would be refused with our Secret (`enforce-mountable-secrets`). */

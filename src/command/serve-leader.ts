@@ -8,10 +8,12 @@ import { createFileSource } from "../credential/file.ts";
 import { createSourceFollower } from "../credential/source-follower.ts";
 import { createAccessChoice } from "../leader/access-choice.ts";
 import { type CompilerInput, createCompiler } from "../leader/compiler.ts";
+import { createCredentialFinalizer } from "../leader/credential-finalizer.ts";
 import { createDefaultsOnce } from "../leader/defaults.ts";
 import { createNodesRelease } from "../leader/nodes-release.ts";
 import { createObjectStatuses } from "../leader/object-statuses.ts";
 import { createStatusWriter } from "../leader/status.ts";
+import { createStrandedReport } from "../leader/stranded-report.ts";
 import { checkWebhook } from "../leader/webhook-check.ts";
 import { createNamespaceController } from "../namespace/controller.ts";
 import { createSyncProgress } from "../namespace/progress.ts";
@@ -68,7 +70,10 @@ export function createServeLeader(
       keys: readRegistryKeys(replica.secret(registryKeysSecretName)) ?? [],
       accepted: replica.feed.generations(),
       externalLogin: (name) => readAdminLogin(replica.secret(name)),
-      pullCredentials: stores.pullCredentials.list().map(validatePullCredential),
+      pullCredentials: stores.pullCredentials
+        .list()
+        .filter((object) => object.metadata.deletionTimestamp === undefined)
+        .map(validatePullCredential),
       rewrites: stores.imageRewrites.list().map(validateImageRewrite),
       secret: replica.secret,
       file: (path) => files.latest(`file/${path}`),
@@ -119,6 +124,24 @@ export function createServeLeader(
     recent: replica.ensure.recent,
     queue: (work) => createQueue({ name: "namespaces", work, workers: 20, ...timing, log, metrics }),
     ...timing,
+  });
+  const finalizer = createCredentialFinalizer({
+    pullCredentials: stores.pullCredentials,
+    compiled: replica.compiled,
+    progress,
+    api,
+    ...timing,
+    log,
+    metrics,
+  });
+  const stranded = createStrandedReport({
+    namespaces: stores.namespaces,
+    selection: replica.selection,
+    api,
+    events,
+    ...timing,
+    log,
+    metrics,
   });
   const statuses = createObjectStatuses({
     pullCredentials: stores.pullCredentials,
@@ -206,7 +229,9 @@ export function createServeLeader(
     keeper.look();
     registryQueue.add(reconcileKey);
   });
-  stores.pullCredentials.onChange(() => {
+  stores.namespaces.onChange(stranded.touch);
+  stores.pullCredentials.onChange((name) => {
+    finalizer.touch(name);
     followFiles();
     compiler.touch();
     statuses.touch();
@@ -220,6 +245,8 @@ export function createServeLeader(
     if (key.endsWith(`/${tokenAuthoritySecretName}`)) registryQueue.add(reconcileKey);
   });
   stores.services.onChange(keeper.look);
+  stores.webhookConfigurations.onChange(keeper.look);
+  stores.verdicts.onChange(keeper.look);
   stores.endpointSlices.onChange(() => registryQueue.add(reconcileKey));
   for (const store of [stores.nodes, stores.verdicts]) store.onChange(access.touch);
   stores.verdicts.onChange(() => registryQueue.add(reconcileKey));
@@ -233,6 +260,8 @@ export function createServeLeader(
     keeper,
     namespaces,
     statuses,
+    finalizer,
+    stranded,
     registryQueue,
     access,
     createGenerationWatch(replica, compiler.touch),

@@ -4,7 +4,13 @@ import type { ApiTransport } from "../cluster/api.ts";
 import type { Component } from "../cluster/component.ts";
 import { createReflector, type Reflector } from "../cluster/reflector.ts";
 import { type Resource, resources } from "../cluster/resource.ts";
-import { nodesConfigMapName, pullSecretName, pushSecretName, registryServiceName } from "../config/names.ts";
+import {
+  nodesConfigMapName,
+  pullSecretName,
+  pushSecretName,
+  registryServiceName,
+  webhookConfigurationName,
+} from "../config/names.ts";
 import type { Log } from "../log.ts";
 import { type ObservedNamespace, type ObservedSecret, observeNamespace, observeSecret } from "../namespace/observed.ts";
 import { type NodeView, projectNode } from "../node/node-view.ts";
@@ -27,6 +33,8 @@ export type ServeStores = {
   readonly endpointSlices: Reflector;
   /** ConfigMap `slipway-nodes`. */
   readonly verdicts: Reflector;
+  /** Our own MutatingWebhookConfiguration: whoever takes its caBundle away gets it back at once. */
+  readonly webhookConfigurations: Reflector;
   /** All of the above, to be run. */
   readonly components: readonly Component[];
   /** The names of those that have not been listed yet. */
@@ -83,6 +91,7 @@ export function createServeStores(needs: {
       labelSelector: `kubernetes.io/service-name=${registryServiceName}`,
     }),
     verdicts: whole(resources.configMaps, { namespace, ...named(nodesConfigMapName) }),
+    webhookConfigurations: whole(resources.mutatingWebhookConfigurations, named(webhookConfigurationName)),
   };
   const pushSecrets = needs.watchPushSecrets ? secretsNamed(pushSecretName) : undefined;
   const all = { ...stores, ...(pushSecrets === undefined ? {} : { pushSecrets }) };

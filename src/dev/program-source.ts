@@ -25,7 +25,7 @@ export type ProgramBuild = {
   /** Program → Go package. */
   readonly packages: Readonly<Record<string, string>>;
   readonly linkerFlags: string;
-  /** For the announcement; measured on two cores with an empty build cache. */
+  /** For the announcement; measured on two cores with an empty build cache, the longer on a busy machine. */
   readonly usually: string;
 };
 
@@ -73,7 +73,7 @@ export const controlPlaneSource: ProgramSource = {
       "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
     },
     linkerFlags: kubernetesLinkerFlags,
-    usually: "about 5 minutes",
+    usually: "5 to 9 minutes",
   },
 };
 
@@ -101,6 +101,6 @@ export const registrySource: ProgramSource = {
     module: "registry",
     packages: { registry: "github.com/distribution/distribution/v3/cmd/registry" },
     linkerFlags: `-X github.com/distribution/distribution/v3/version.version=v${distributionVersion}`,
-    usually: "about 2 minutes",
+    usually: "2 to 3 minutes",
   },
 };

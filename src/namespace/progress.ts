@@ -19,6 +19,8 @@ export type SyncProgress = {
   forget(namespace: string): void;
   /** The part of a PullCredential's status that tells how far its logins have come. */
   statusOf(credentialName: string): Required<Pick<PullCredentialStatus, "observedRevision" | "namespaces">> | undefined;
+  /** Whether every served namespace has been looked at with the compiled state of `revision` or a later one. */
+  hasReached(revision: number): boolean;
   /** Called after a result changed; the handler only notes it. */
   onChange(handler: () => void): void;
 };
@@ -100,6 +102,9 @@ export function createSyncProgress(needs: {
         observedRevision: state.revision,
         namespaces: { synced, total: selected.length, summary: `${synced}/${selected.length}`, failing },
       };
+    },
+    hasReached(revision) {
+      return served().every(({ result }) => result?.kind === "failing" || (result?.revision ?? 0) >= revision);
     },
     onChange(handler) {
       handlers.push(handler);

@@ -3,7 +3,13 @@ import type { KubernetesObject } from "../cluster/object.ts";
 import { type Resource, resources } from "../cluster/resource.ts";
 import { validateLocalRegistry } from "../config/custom-resource.ts";
 import type { LocalRegistrySpec } from "../config/local-registry.ts";
-import { caConfigMapName, nodeNamespace, registryAdminSecretName, systemNamespace } from "../config/names.ts";
+import {
+  caConfigMapName,
+  nodeNamespace,
+  registryAdminSecretName,
+  systemNamespace,
+  webhookConfigurationName,
+} from "../config/names.ts";
 import type { Login } from "../credential/login.ts";
 import { SlipwayError } from "../errors.ts";
 import { readObject } from "./observe.ts";
@@ -59,7 +65,12 @@ async function readAuthority(
 
 /** Without node agents the CA is still in the webhook's configuration. */
 async function readBundle(api: ClusterApi, signal: AbortSignal): Promise<string | undefined> {
-  const found = await readObject(api, resources.mutatingWebhookConfigurations, { name: "slipway" }, signal);
+  const found = await readObject(
+    api,
+    resources.mutatingWebhookConfigurations,
+    { name: webhookConfigurationName },
+    signal,
+  );
   const webhooks = (found?.webhooks ?? []) as readonly { readonly clientConfig?: { readonly caBundle?: unknown } }[];
   const bundle = webhooks[0]?.clientConfig?.caBundle;
   return typeof bundle === "string" && bundle !== "" ? Buffer.from(bundle, "base64").toString("utf8") : undefined;

@@ -3,7 +3,7 @@ import type { ClusterApi } from "../cluster/api.ts";
 import type { EventRecorder } from "../cluster/event.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
 import type { WorkOutcome } from "../cluster/queue.ts";
-import { resources } from "../cluster/resource.ts";
+import { apiVersionOf, resources } from "../cluster/resource.ts";
 import { validateLocalRegistry } from "../config/custom-resource.ts";
 import type { LocalRegistrySpec } from "../config/local-registry.ts";
 import { hostingConfigMapName, systemNamespace } from "../config/names.ts";
@@ -222,7 +222,7 @@ function hasChanged(registry: KubernetesObject, ready: ConditionFact): boolean {
 
 function regarding(registry: KubernetesObject) {
   return {
-    apiVersion: "slipway.dev/v1alpha1",
+    apiVersion: apiVersionOf(resources.localRegistries),
     kind: "LocalRegistry",
     name: registry.metadata.name,
     uid: registry.metadata.uid,

@@ -2,7 +2,7 @@ import type { ClusterApi } from "../cluster/api.ts";
 import type { EventRecorder } from "../cluster/event.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
 import type { WorkOutcome } from "../cluster/queue.ts";
-import { resources } from "../cluster/resource.ts";
+import { apiVersionOf, resources } from "../cluster/resource.ts";
 import { hostingConfigMapName, registryClaimName, systemNamespace } from "../config/names.ts";
 import type { Log } from "../log.ts";
 import type { ObjectWriter } from "./object-writer.ts";
@@ -56,7 +56,7 @@ export function createRemoval(needs: {
     log.warn({ nodes }, "nodes did not clean up and are skipped");
     events.record({
       regarding: {
-        apiVersion: "slipway.dev/v1alpha1",
+        apiVersion: apiVersionOf(resources.localRegistries),
         kind: "LocalRegistry",
         name: registry.metadata.name,
         uid: registry.metadata.uid,

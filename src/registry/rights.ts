@@ -9,6 +9,8 @@ import { matchesGlob } from "../reference/glob.ts";
  * @param sharedRepositories globs of LocalRegistry `auth.sharedRepositories`
  */
 export function mayPull(namespace: string, repository: string, sharedRepositories: readonly string[]): boolean {
+  // A path of one segment belongs to `admin` alone, whatever is shared: the gateway says the same (gateway/access.ts).
+  if (!repository.includes("/")) return false;
   if (namespace !== "" && repository.startsWith(`${namespace}/`)) return true;
   return sharedRepositories.some((pattern) => matchesGlob(pattern, repository));
 }

@@ -51,7 +51,8 @@ export function createCatalogueStream(needs: CatalogueStreamNeeds): Component {
         if (stop.aborted) return;
         failures = outcome.opened ? 0 : failures + 1;
         const ceilingMs = Math.min(longestDelayMs, firstDelayMs * 2 ** failures);
-        if (failures <= 1) log.info({ endpoint, err: outcome.fault }, "catalogue stream ended");
+        if (outcome.opened) log.info({ endpoint, err: outcome.fault }, "catalogue stream ended");
+        else if (failures === 1) log.warn({ endpoint, err: outcome.fault }, "catalogue stream was not opened");
         await clock.sleep(ceilingMs * (0.5 + random() / 2), stop).catch(() => undefined);
       }
     },

@@ -37,14 +37,17 @@ export function createConfinedAccounts(needs: {
 }): ConfinedAccounts {
   const { accounts, api, log } = needs;
   const listsOurSecret = new Map<ObjectKey, boolean>();
+  /** The last read of each account: an older one that ends later says nothing. */
+  const reads = new Map<ObjectKey, symbol>();
 
   async function read(key: ObjectKey, stop: AbortSignal): Promise<void> {
     const [namespace = "", name = ""] = key.split("/");
+    const own = Symbol(key);
+    reads.set(key, own);
     try {
       const account = await api.get(resources.serviceAccounts, { namespace, name }, stop);
-      listsOurSecret.set(key, namesSecret(account.imagePullSecrets, pullSecretName));
+      if (reads.get(key) === own) listsOurSecret.set(key, namesSecret(account.imagePullSecrets, pullSecretName));
     } catch (error) {
-      listsOurSecret.delete(key);
       if (stop.aborted || (error instanceof ApiError && error.status === 404)) return;
       log.warn(
         { err: error, namespace, serviceAccount: name },
