@@ -1,6 +1,6 @@
 import { originalImagesAnnotation, pullSecretName } from "../config/names.ts";
 import { adviseOn } from "./advice.ts";
-import { type Consequences, changesReference, type ImageOutcome, type MissedReference } from "./decision.ts";
+import { type Consequences, changesReference, type ImageOutcome } from "./decision.ts";
 import type { InspectedImage, Inspection } from "./inspect.ts";
 import { annotationStep } from "./originals.ts";
 import { appendPullSecret, type PatchOperation, replaceValue, setAnnotation } from "./patch.ts";
@@ -32,7 +32,6 @@ export function concludePod(pod: PodReading, inspection: Inspection): Conclusion
     warnings: warnings.list(),
     counts,
     audit: auditOf(inspection, counts),
-    missed: missedBy(inspection.images),
   };
 }
 
@@ -40,14 +39,6 @@ function countOutcomes(images: readonly InspectedImage[]): Partial<Record<ImageO
   const counts: Partial<Record<ImageOutcome, number>> = {};
   for (const { decision } of images) counts[decision.outcome] = (counts[decision.outcome] ?? 0) + 1;
   return counts;
-}
-
-function missedBy(images: readonly InspectedImage[]): MissedReference[] {
-  const missed: MissedReference[] = [];
-  for (const { decision } of images) {
-    if (decision.outcome === "not-present" && decision.local !== undefined) missed.push(decision.local);
-  }
-  return missed;
 }
 
 /** Keys that the API server prefixes with the webhook's name. */

@@ -30,12 +30,10 @@ export type Consequences = {
   readonly audit: Readonly<Record<string, string>>;
   /** How many references were dealt with in each way, for metrics. */
   readonly counts: Readonly<Partial<Record<ImageOutcome, number>>>;
-  /** What `IfPresent` looked for at the local registry in vain: worth one look in the background. */
-  readonly missed: readonly MissedReference[];
 };
 
 /** A reference at the local registry. */
-export type MissedReference = {
+export type LocalReference = {
   readonly repository: string;
   readonly tag: string | undefined;
   readonly digest: string | undefined;

@@ -227,11 +227,4 @@ describe("an image on CREATE", () => {
     });
     assert.deepEqual(originalsOf(after), { containers: { i: "nginx:1", c: "nginx:1" }, volumes: { v: "nginx:1" } });
   });
-  test("what IfPresent missed is named for a look in the background", () => {
-    const { decision } = mutateNew({}, podOf("nginx", `quay.io/a/b@${someDigest}`));
-    assert.deepEqual(decision.missed, [
-      { repository: "docker.io/library/nginx", tag: "latest", digest: undefined },
-      { repository: "quay.io/a/b", tag: undefined, digest: someDigest },
-    ]);
-  });
 });

@@ -2,7 +2,7 @@ import { isFault, type ReferenceFault } from "../reference/fault.ts";
 import { readReference } from "../reference/parse.ts";
 import { formatReference, type Reference } from "../reference/reference.ts";
 import { mapReference, type RewriteTarget } from "../reference/rewrite.ts";
-import type { ImageOutcome, MissedReference } from "./decision.ts";
+import type { ImageOutcome, LocalReference } from "./decision.ts";
 import { isLocalName, retargetText } from "./local-name.ts";
 import type { MatchedRule, PodRules } from "./rules.ts";
 import type { AdmissionWorld, GateVerdict, LocalRegistryNames } from "./world.ts";
@@ -19,7 +19,7 @@ export type ImageDecision = {
   /** The rule that decided, whether or not it led to a rewrite. */
   readonly rule: MatchedRule | undefined;
   /** Where the local registry has it, or would: looked up when `present` is told. */
-  readonly local: MissedReference | undefined;
+  readonly local: LocalReference | undefined;
   /** Undefined where it is not known, and where the local registry is not asked. */
   readonly present: boolean | undefined;
   /** `when: Always` went past a closed gate. */

@@ -57,6 +57,5 @@ function untouched(reason: UntouchedReason, warning?: string): Decision {
     warnings: warning === undefined ? [] : [warning],
     audit: { "left-alone": reason },
     counts: {},
-    missed: [],
   };
 }

@@ -79,7 +79,7 @@ describe("a request", () => {
 });
 
 describe("an answer", () => {
-  const rest = { warnings: [], audit: {}, counts: {}, missed: [] };
+  const rest = { warnings: [], audit: {}, counts: {} };
   test("carries patch and patchType together", () => {
     const patch = [{ op: "remove", path: "/é" }] as const;
     const { response } = buildAnswer("u", { kind: "patched", patch, ...rest });

@@ -1,8 +1,6 @@
-import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Registry } from "prom-client";
 import { systemClock } from "../clock.ts";
 import { ApiError, type ClusterApi } from "../cluster/api.ts";
@@ -23,20 +21,20 @@ import {
   serveAccount,
   systemNamespace,
   tokenAuthoritySecretName,
-  webhookConfigurationName,
 } from "../config/names.ts";
 import { createNamespaceKeeper } from "../dev/accounts.ts";
 import { type ControlPlane, startControlPlane } from "../dev/control-plane.ts";
 import { type Distribution, freePort, startDistribution } from "../dev/distribution.ts";
-import { createManifestApplier, readManifests } from "../dev/manifests.ts";
+import { createManifestApplier } from "../dev/manifests.ts";
 import { findControlPlanePrograms, findRegistryProgram } from "../dev/programs.ts";
 import { SlipwayError } from "../errors.ts";
 import { distributionConfig } from "../gateway/distribution-config.ts";
 import type { Log } from "../log.ts";
 import { readAdminLogin } from "../registry/secrets.ts";
 import { secretValue } from "../tls/secret-data.ts";
+import { devManifests } from "./dev-manifests.ts";
 import { runGateway } from "./gateway.ts";
-import { runServe } from "./serve.ts";
+import { runServe } from "./serve-process.ts";
 
 export type DevOptions = {
   /** Where dev.json and what it names go; made when it does not exist. Absent: a temporary folder, removed at the end. */
@@ -68,16 +66,6 @@ export type DevEnvironment = {
   stop(): Promise<void>;
 };
 
-/** What an API server alone can do nothing with: there are no nodes, no pods run, nothing selects. */
-const kindsWithoutUse = new Set([
-  "Deployment",
-  "DaemonSet",
-  "Service",
-  "PodDisruptionBudget",
-  "NetworkPolicy",
-  "PriorityClass",
-]);
-const components = ["push", "opt-in-policy"];
 const readyTimeoutMs = 60_000;
 
 /**
@@ -212,42 +200,6 @@ function createRunning() {
       );
     },
   };
-}
-
-/** The manifests of the default overlay that make sense without nodes; the webhook is reached by URL. */
-async function devManifests(ports: { readonly webhook: number; readonly gateway: number }) {
-  const root = manifestsFolder();
-  const folders = ["crds", "base", ...components.map((name) => `components/${name}`)];
-  const objects = (await Promise.all(folders.map((folder) => readManifests(join(root, folder))))).flat();
-  const localRegistry: KubernetesObject = {
-    apiVersion: "slipway.dev/v1alpha1",
-    kind: "LocalRegistry",
-    metadata: { name: "default" },
-    spec: {
-      external: { url: `https://127.0.0.1:${ports.gateway}`, caSecretRef: { name: registryCertificateSecretName } },
-      nodeAccess: "External",
-    },
-  };
-  return [
-    ...objects.filter((object) => !kindsWithoutUse.has(String(object.kind))).map((object) => atUrl(object, ports)),
-    localRegistry,
-  ];
-}
-
-/** From src/command in a checkout, from dist in a bundle. */
-function manifestsFolder(): string {
-  const candidates = ["../../manifests", "../manifests"].map((up) => fileURLToPath(new URL(up, import.meta.url)));
-  const found = candidates.find((folder) => existsSync(join(folder, "crds", "kustomization.yaml")));
-  if (found !== undefined) return found;
-  throw new SlipwayError("CONFIG_INVALID", `no manifests in ${candidates.join(" or ")}; run this from a checkout`);
-}
-
-function atUrl(object: KubernetesObject, ports: { readonly webhook: number }): KubernetesObject {
-  if (object.kind !== "MutatingWebhookConfiguration" || object.metadata.name !== webhookConfigurationName)
-    return object;
-  const webhooks = object.webhooks as readonly Record<string, unknown>[];
-  const clientConfig = { url: `https://127.0.0.1:${ports.webhook}/mutate` };
-  return { ...object, webhooks: webhooks.map((webhook) => ({ ...webhook, clientConfig })) };
 }
 
 /** A client certificate that the API server takes for the ServiceAccount: its rights, and the policies on its name. */

@@ -2,12 +2,8 @@ import { randomBytes } from "node:crypto";
 import type { Component } from "../cluster/component.ts";
 import { createQueue } from "../cluster/queue.ts";
 import { runUntil } from "../cluster/run-until.ts";
-import { validateImageRewrite, validateLocalRegistry, validatePullCredential } from "../config/custom-resource.ts";
-import { registryKeysSecretName, tokenAuthoritySecretName } from "../config/names.ts";
-import { createFileSource } from "../credential/file.ts";
-import { createSourceFollower } from "../credential/source-follower.ts";
+import { tokenAuthoritySecretName } from "../config/names.ts";
 import { createAccessChoice } from "../leader/access-choice.ts";
-import { type CompilerInput, createCompiler } from "../leader/compiler.ts";
 import { createCredentialFinalizer } from "../leader/credential-finalizer.ts";
 import { createDefaultsOnce } from "../leader/defaults.ts";
 import { createNodesRelease } from "../leader/nodes-release.ts";
@@ -21,16 +17,15 @@ import { createNamespaceSync } from "../namespace/sync.ts";
 import { nodesStatus } from "../node/node-status.ts";
 import { verdictTrusts } from "../node/verdict.ts";
 import { hostedCertificateNames } from "../registry/certificate-names.ts";
-import { readRegistryKeys } from "../registry/keys.ts";
 import { createObjectWriter } from "../registry/object-writer.ts";
 import { createLocalRegistryReconciler } from "../registry/reconcile.ts";
 import { createRemoval } from "../registry/removal.ts";
-import { readAdminLogin } from "../registry/secrets.ts";
 import type { CertificateNames } from "../tls/certificate.ts";
 import { createCertificateKeeper } from "../tls/keeper.ts";
 import { serveCertificateNames } from "../tls/names.ts";
 import { createBundlePublisher } from "../tls/publish.ts";
 import { secretValue } from "../tls/secret-data.ts";
+import { createServeCompiler } from "./serve-compiler.ts";
 import type { ServeReplica } from "./serve-replica.ts";
 
 export type LeaderOptions = {
@@ -59,43 +54,7 @@ export function createServeLeader(
   const timing = { clock, random };
   const status = createStatusWriter({ api, clock });
 
-  const files = createSourceFollower({ ...timing, log });
-  const readInput = (): CompilerInput => {
-    const registry = stores.localRegistries.get("default");
-    const isThere = registry !== undefined && registry.metadata.deletionTimestamp === undefined;
-    return {
-      registry: isThere ? validateLocalRegistry(registry) : undefined,
-      mode: () => replica.plan().mode,
-      ca: replica.clientTrust,
-      keys: readRegistryKeys(replica.secret(registryKeysSecretName)) ?? [],
-      accepted: replica.feed.generations(),
-      externalLogin: (name) => readAdminLogin(replica.secret(name)),
-      pullCredentials: stores.pullCredentials
-        .list()
-        .filter((object) => object.metadata.deletionTimestamp === undefined)
-        .map(validatePullCredential),
-      rewrites: stores.imageRewrites.list().map(validateImageRewrite),
-      secret: replica.secret,
-      file: (path) => files.latest(`file/${path}`),
-    };
-  };
-  const compiler = createCompiler({
-    read: readInput,
-    observed: () => ({ secret: replica.view.secret(), compiled: replica.compiled() }),
-    api,
-    namespace,
-    ...timing,
-    log,
-    metrics,
-  });
-  const followFiles = () => {
-    const paths = stores.pullCredentials
-      .list()
-      .map(validatePullCredential)
-      .flatMap((credential) => (credential.kind === "valid" ? credential.spec.sources : []))
-      .flatMap(({ file }) => (file === undefined ? [] : [file.path]));
-    files.follow([...new Set(paths)].map((path) => createFileSource({ folder: options.credentialFiles, path })));
-  };
+  const { compiler, files, followFiles } = createServeCompiler(replica, options);
 
   const progress = createSyncProgress({
     namespaces: stores.namespaces,

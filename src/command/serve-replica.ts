@@ -169,7 +169,6 @@ export function createServeReplica(needs: ReplicaNeeds) {
   const confined = createConfinedAccounts({ accounts: stores.accounts, api, log });
   const world = createWorldBuilder({
     view,
-    selection,
     presence,
     gate: (placement) => gateVerdict(placement, compiled()?.registry?.mode ?? null, nodesNow()),
     confined,

@@ -1,5 +1,5 @@
 import type { Decision } from "../admission/decision.ts";
-import { mutate } from "../admission/mutate.ts";
+import { mutate, needsPullSecret } from "../admission/mutate.ts";
 import type { AdmissionRequest } from "../admission/review.ts";
 import type { AdmissionWorld, SecretState } from "../admission/world.ts";
 import type { Clock } from "../clock.ts";
@@ -13,28 +13,30 @@ export type DecideNeeds = {
   readonly ensure: SecretEnsure;
   readonly namespaces: ObservedStore<ObservedNamespace>;
   readonly api: ClusterApi;
-  readonly world: (namespace: ObservedNamespace, secret: SecretState) => AdmissionWorld;
+  readonly world: (namespace: ObservedNamespace) => Omit<AdmissionWorld, "secret">;
   readonly clock: Clock;
 };
 
 /**
- * Joins the three steps of one admission: make sure of the pull Secret, put together what is known, decide. Only the
- * creation of a pod writes; everything else looks at what is in memory. Answers without waiting where this replica
- * has seen the Secret.
+ * Joins the three steps of one admission: put together what is known, make sure of the pull Secret, decide. Only the
+ * creation of a pod that is served writes; everything else looks at what is in memory. Answers without waiting where
+ * this replica has seen the Secret.
  */
 export function createDecide(
   needs: DecideNeeds,
 ): (request: AdmissionRequest, deadlineMs: number) => Decision | Promise<Decision> {
   const { ensure, namespaces, world } = needs;
 
-  async function decideLater(
+  function decideIn(
+    namespace: ObservedNamespace,
     request: AdmissionRequest,
-    pending: SecretState | Promise<SecretState>,
     deadlineMs: number,
-  ): Promise<Decision> {
-    const secret = await pending;
-    const namespace = namespaces.get(request.namespace) ?? (await readNamespace(request.namespace, deadlineMs));
-    return mutate(request, world(namespace, secret));
+  ): Decision | Promise<Decision> {
+    const known = world(namespace);
+    const onlyLook = request.dryRun || !needsPullSecret(request, known);
+    const secret = ensure.ensure(namespace.name, { deadlineMs, dryRun: onlyLook });
+    const conclude = (state: SecretState) => mutate(request, { ...known, secret: state });
+    return secret instanceof Promise ? secret.then(conclude) : conclude(secret);
   }
 
   /** The watch lags behind a namespace that was created a moment ago; its labels decide, so they are read. */
@@ -49,10 +51,8 @@ export function createDecide(
   }
 
   return (request, deadlineMs) => {
-    const writes = request.operation === "CREATE" && request.subResource === "" && !request.dryRun;
-    const secret = ensure.ensure(request.namespace, { deadlineMs, dryRun: !writes });
     const namespace = namespaces.get(request.namespace);
-    if (secret instanceof Promise || namespace === undefined) return decideLater(request, secret, deadlineMs);
-    return mutate(request, world(namespace, secret));
+    if (namespace !== undefined) return decideIn(namespace, request, deadlineMs);
+    return readNamespace(request.namespace, deadlineMs).then((read) => decideIn(read, request, deadlineMs));
   };
 }

@@ -1,8 +1,7 @@
 import { compileRules } from "../admission/rules.ts";
-import type { AdmissionWorld, GateVerdict, PodPlacement, SecretState } from "../admission/world.ts";
+import type { AdmissionWorld, GateVerdict, PodPlacement } from "../admission/world.ts";
 import { wantsPullSecret } from "../namespace/injection.ts";
 import type { ObservedNamespace } from "../namespace/observed.ts";
-import { isOptedIn, type NamespaceSelection } from "../namespace/selection.ts";
 import { parseReference } from "../reference/parse.ts";
 import type { Presence } from "../registry/presence.ts";
 import type { CompiledView, DerivedState } from "./compiled-view.ts";
@@ -10,7 +9,6 @@ import type { ConfinedAccounts } from "./confined-accounts.ts";
 
 export type WorldNeeds = {
   readonly view: CompiledView;
-  readonly selection: NamespaceSelection;
   readonly presence: (namespace: string) => Presence;
   readonly gate: (placement: PodPlacement) => GateVerdict;
   readonly confined: ConfinedAccounts;
@@ -19,15 +17,14 @@ export type WorldNeeds = {
 /** Puts together what admission knows about one namespace at this moment, all of it from memory. */
 export function createWorldBuilder(
   needs: WorldNeeds,
-): (namespace: ObservedNamespace, secret: SecretState) => AdmissionWorld {
-  return (namespace, secret) => {
+): (namespace: ObservedNamespace) => Omit<AdmissionWorld, "secret"> {
+  return (namespace) => {
     const state = needs.view.current();
     const { name, labels } = namespace;
     return {
       namespace: { name, labels },
       rules: state?.rules ?? noRules,
       registry: state?.registry,
-      secret: isOptedIn(namespace, needs.selection) ? secret : { kind: "empty" },
       wantsSecret: (images) => state !== undefined && wantsSecret(state, namespace, images),
       present: needs.presence(name),
       gate: needs.gate,

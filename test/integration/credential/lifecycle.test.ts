@@ -227,9 +227,12 @@ describe("our Secret", () => {
   });
 
   test("made anew by somebody with our marker and another type: told, and left alone", async () => {
-    const name = await newNamespace({ labels: {} });
-    await place(name, { type: "Opaque", stringData: { theirs: "x" } }, { "app.kubernetes.io/managed-by": "slipway" });
-    await label(name, "enabled");
+    const name = await newNamespace();
+    await holds(name, both);
+    await restartAfter(async () => {
+      await deleteSecret(name);
+      await place(name, { type: "Opaque", stringData: { theirs: "x" } }, { "app.kubernetes.io/managed-by": "slipway" });
+    });
     await isFailing(name, "SecretTypeChanged");
     await isTold(name, "SecretTypeChanged");
     assert.equal((await findSecret(cluster.api, name))?.type, "Opaque");
