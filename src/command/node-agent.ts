@@ -12,11 +12,13 @@ import { createDropIn } from "../node/drop-in.ts";
 import { createExternalStrategy } from "../node/external.ts";
 import { asLookupFunction, createHostLookup } from "../node/host-lookup.ts";
 import { createHostsTomlStrategy } from "../node/hosts-toml-strategy.ts";
+import { createHourlyLook } from "../node/hourly-look.ts";
 import { type LayoutName, layoutNames, layouts } from "../node/layout.ts";
 import { createLoopbackProxy } from "../node/loopback-proxy.ts";
 import { createLoopbackStrategy } from "../node/loopback-strategy.ts";
 import { createNodeRound } from "../node/node-round.ts";
 import { createNoneStrategy } from "../node/none.ts";
+import { lookAtProbe } from "../node/registry-look.ts";
 import { createServeClient } from "../node/serve-client.ts";
 import type { Strategy } from "../node/strategy.ts";
 import { slipwayVersion } from "../version.ts";
@@ -138,7 +140,7 @@ async function runAgent(options: NodeAgentOptions, context: CommandContext): Pro
   const clock = systemClock;
   const strategies = createStrategies(options, nodeDisk, log);
   const agent = createNodeAgent({
-    round: createNodeRound({ strategies, log }),
+    round: createNodeRound({ strategies, look: createHourlyLook({ look: lookAtProbe, clock, log }), log }),
     serve: createServeClient({
       url: new URL("/node", options.serveUrl).href,
       readCa: () => readFile(options.caFile, "utf8"),

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Component } from "../cluster/component.ts";
 import { createQueue } from "../cluster/queue.ts";
 import { runUntil } from "../cluster/run-until.ts";
-import { tokenAuthoritySecretName } from "../config/names.ts";
+import { registryCertificateSecretName, tokenAuthoritySecretName } from "../config/names.ts";
 import { createAccessChoice } from "../leader/access-choice.ts";
 import { createCredentialFinalizer } from "../leader/credential-finalizer.ts";
 import { createDefaultsOnce } from "../leader/defaults.ts";
@@ -15,6 +15,7 @@ import { createNamespaceController } from "../namespace/controller.ts";
 import { createSyncProgress } from "../namespace/progress.ts";
 import { createNamespaceSync } from "../namespace/sync.ts";
 import { nodesStatus } from "../node/node-status.ts";
+import { createTaintRemoval } from "../node/taint-removal.ts";
 import { verdictTrusts } from "../node/verdict.ts";
 import { hostedCertificateNames } from "../registry/certificate-names.ts";
 import { createObjectWriter } from "../registry/object-writer.ts";
@@ -26,6 +27,7 @@ import { serveCertificateNames } from "../tls/names.ts";
 import { createBundlePublisher } from "../tls/publish.ts";
 import { secretValue } from "../tls/secret-data.ts";
 import { createServeCompiler } from "./serve-compiler.ts";
+import { createServeContract } from "./serve-contract.ts";
 import type { ServeReplica } from "./serve-replica.ts";
 
 export type LeaderOptions = {
@@ -35,11 +37,14 @@ export type LeaderOptions = {
   readonly images: { readonly slipway: string; readonly registry: string };
   /** The folder below which PullCredential sources of kind `file` lie. */
   readonly credentialFiles: string;
+  /** Take the taint `slipway.dev/not-ready` off nodes that pass; needs the right to patch nodes. */
+  readonly nodeTaint?: boolean;
   /** Further names of serve's own certificate. */
   readonly serveNames: readonly string[];
 };
 
 const reconcileKey = "default";
+const hostingWaitsFor = [tokenAuthoritySecretName, registryCertificateSecretName];
 const stepTimeoutMs = 30_000;
 
 /**
@@ -145,6 +150,8 @@ export function createServeLeader(
     events,
     namespace,
     images: options.images,
+    injectMode: replica.selection.mode === "OptOut" ? "opt-out" : "opt-in",
+    hasCertificate: () => secretValue(replica.secret(registryCertificateSecretName), "tls.crt") !== "",
     tokenAuthority: () => secretValue(replica.secret(tokenAuthoritySecretName), "bundle.crt") || undefined,
     clientTrust: replica.clientTrust,
     client: replica.registryClient,
@@ -201,7 +208,7 @@ export function createServeLeader(
   });
   stores.secrets.onChange((key) => {
     compiler.touch();
-    if (key.endsWith(`/${tokenAuthoritySecretName}`)) registryQueue.add(reconcileKey);
+    if (hostingWaitsFor.some((name) => key.endsWith(`/${name}`))) registryQueue.add(reconcileKey);
   });
   stores.services.onChange(keeper.look);
   stores.webhookConfigurations.onChange(keeper.look);
@@ -223,6 +230,8 @@ export function createServeLeader(
     stranded,
     registryQueue,
     access,
+    createServeContract(replica),
+    ...(options.nodeTaint === true ? [createNodeTaint(replica)] : []),
     createGenerationWatch(replica, compiler.touch),
   ];
 
@@ -240,6 +249,19 @@ export function createServeLeader(
       await runUntil(signal, components);
     },
   };
+}
+
+function createNodeTaint(replica: ServeReplica): Component {
+  const { api, stores, clock, random, log, metrics } = replica;
+  /** Without a registry there is nothing to wait for; at the first start it may only not be there yet. */
+  const mode = () => {
+    const { nowMs, replicaStartMs } = replica.nodesNow();
+    if (replica.registrySpec() !== null) return replica.plan().mode;
+    return nowMs - replicaStartMs > stepTimeoutMs ? "None" : null;
+  };
+  const removal = createTaintRemoval({ api, world: replica.nodesNow, mode, clock, random, log, metrics });
+  for (const store of [stores.nodes, stores.verdicts, stores.localRegistries]) store.onChange(removal.touch);
+  return removal;
 }
 
 /** The controllers decide from complete caches only. */

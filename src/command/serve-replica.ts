@@ -9,6 +9,7 @@ import { defaultSharedRepositories, type LocalRegistrySpec } from "../config/loc
 import {
   certificateAuthoritySecretName,
   checkNamespace,
+  checkOtherNamespace,
   compiledSecretName,
   registryAdminSecretName,
   registryHost,
@@ -17,7 +18,7 @@ import { deriveLogin } from "../credential/login.ts";
 import type { Log } from "../log.ts";
 import { createSecretEnsure } from "../namespace/ensure.ts";
 import { createSecretWriter } from "../namespace/secret-writer.ts";
-import type { NamespaceSelection } from "../namespace/selection.ts";
+import { isOptedIn, type NamespaceSelection } from "../namespace/selection.ts";
 import { type AccessPlan, planAccess } from "../node/access-plan.ts";
 import { createNodeDesk, type NodeIdentity } from "../node/desk.ts";
 import { gateVerdict } from "../node/gate.ts";
@@ -88,6 +89,7 @@ export function createServeReplica(needs: ReplicaNeeds) {
   const nodesNow = (): NodesNow => ({
     nodes: stores.nodes.list(),
     verdicts: book.verdicts(),
+    contracts: book.contracts(),
     nowMs: clock.nowMs(),
     replicaStartMs,
   });
@@ -173,15 +175,21 @@ export function createServeReplica(needs: ReplicaNeeds) {
     gate: (placement) => gateVerdict(placement, compiled()?.registry?.mode ?? null, nodesNow()),
     confined,
   });
-  const decide = createDecide({ ensure, namespaces: stores.namespaces, api, world, clock });
+  /** The pods of contract checks go past the gate, which may be closed because of them. */
+  const worldOf: typeof world = (observed) => {
+    const isCheck = observed.name === checkNamespace || observed.name === checkOtherNamespace;
+    return isCheck ? { ...world(observed), gate: () => ({ kind: "open" }) } : world(observed);
+  };
+  const decide = createDecide({ ensure, namespaces: stores.namespaces, api, world: worldOf, clock });
 
   /** slipway-check's pull login, for the agents' own look by the runtime's path. */
   const checkLogin = () => {
     const login = compiled()?.registry?.login;
-    const uid = stores.namespaces.get(checkNamespace)?.uid;
-    if (login === undefined || uid === undefined) return null;
+    const own = stores.namespaces.get(checkNamespace);
+    // The gateway refuses the login of a namespace that is not opted in: agents are not to take that for a fault.
+    if (login === undefined || own === undefined || !isOptedIn(own, selection)) return null;
     if (login.kind === "fixed") return { username: login.username, password: login.password };
-    return deriveLogin(login.key, { purpose: "pull", namespace: checkNamespace, uid });
+    return deriveLogin(login.key, { purpose: "pull", namespace: checkNamespace, uid: own.uid });
   };
   const clusterIp = (): string | null => {
     const service = stores.services.list()[0];
@@ -199,7 +207,7 @@ export function createServeReplica(needs: ReplicaNeeds) {
       clusterIp: clusterIp(),
       caBundle: spec === null ? null : clientTrust(spec),
       checkLogin: checkLogin(),
-      lookCount: 0,
+      lookCount: book.contracts().get(node.name)?.looks ?? 0,
       runtime: stores.nodes.get(node.name)?.runtime ?? null,
     });
   };

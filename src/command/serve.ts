@@ -73,6 +73,13 @@ export const run: CommandRun = async (context) => {
     )
     .addOption(
       environmentOption(
+        "--node-taint",
+        "SLIPWAY_NODE_TAINT",
+        "take the taint slipway.dev/not-ready off nodes that pass; needs manifests/components/node-taint",
+      ).default(false),
+    )
+    .addOption(
+      environmentOption(
         "--no-defaults",
         "SLIPWAY_NO_DEFAULTS",
         "do not create LocalRegistry and ImageRewrite 'default' at the first start",
@@ -132,6 +139,7 @@ type ServeFlags = {
   readonly injectMode: "opt-in" | "opt-out";
   readonly excludeNamespaces: readonly string[];
   readonly pushSecrets: boolean;
+  readonly nodeTaint: boolean;
   readonly defaults: boolean;
   readonly image?: string;
   readonly registryImage: string;
@@ -149,6 +157,7 @@ function optionsOf(flags: ServeFlags): ServeOptions {
     operations: { port: flags.operationsPort },
     selection: { mode: flags.injectMode === "opt-in" ? "OptIn" : "OptOut", excluded: flags.excludeNamespaces },
     pushSecrets: flags.pushSecrets,
+    nodeTaint: flags.nodeTaint,
     identity: flags.podName,
     image: flags.image,
     registryImage: flags.registryImage,

@@ -15,6 +15,7 @@ export const commandTable: CommandTable = {
     load: () => import("./node-agent.ts"),
   },
   dev: { summary: "Everything in one process, against an embedded control plane", load: () => import("./dev.ts") },
+  explain: { summary: "Tell what becomes of a pod's images, and why", load: () => import("./explain.ts") },
   images: { summary: "Push images into the local registry, and list them", load: () => import("./images.ts") },
   login: { summary: "Let docker on this machine reach the local registry", load: () => import("./login.ts") },
   version: { summary: "Print the version", load: () => import("./version.ts") },

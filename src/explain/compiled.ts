@@ -51,7 +51,11 @@ async function compileFromObjects(source: ObjectSource, notes: string[]): Promis
     ),
     ...(validated?.kind === "valid" ? [validated.spec.external?.credentialSecretRef?.name ?? []].flat() : []),
   ]);
-  const { compiled, credentials, rewrites: findings } = compileState({
+  const {
+    compiled,
+    credentials,
+    rewrites: findings,
+  } = compileState({
     previous: undefined,
     registry: validated,
     mode: (spec) => modeOf(spec, registry, notes),

@@ -17,7 +17,10 @@ export function parseDocuments(text: string, origin: string): readonly Kubernete
     if (fault !== undefined) {
       throw new SlipwayError("CONFIG_INVALID", `${where}: is not YAML: ${fault.message.split("\n")[0]}`);
     }
-    return objectsOf(readValue(() => document.toJS(), where), where);
+    return objectsOf(
+      readValue(() => document.toJS(), where),
+      where,
+    );
   });
 }
 

@@ -34,15 +34,11 @@ type Template = Pick<PodSource, "prefix" | "pod">;
 function findTemplates(value: unknown, prefix: string, depth: number, isPod: boolean): readonly Template[] {
   if (depth === 0 || typeof value !== "object" || value === null) return [];
   if (Array.isArray(value)) {
-    return value.flatMap((entry, index) =>
-      findTemplates(entry, `${prefix.slice(0, -1)}[${index}].`, depth - 1, false),
-    );
+    return value.flatMap((entry, index) => findTemplates(entry, `${prefix.slice(0, -1)}[${index}].`, depth - 1, false));
   }
   const record = value as Readonly<Record<string, unknown>>;
   if (isPod || hasContainers(record.spec)) return [{ prefix, pod: record }];
-  return Object.entries(record).flatMap(([key, entry]) =>
-    findTemplates(entry, `${prefix}${key}.`, depth - 1, false),
-  );
+  return Object.entries(record).flatMap(([key, entry]) => findTemplates(entry, `${prefix}${key}.`, depth - 1, false));
 }
 
 function hasContainers(spec: unknown): boolean {

@@ -2,8 +2,7 @@ import { Counter, Histogram, type Registry } from "prom-client";
 import type { SecretState } from "../admission/world.ts";
 import type { Clock } from "../clock.ts";
 import { ApiError, type ClusterApi } from "../cluster/api.ts";
-import type { KubernetesObject } from "../cluster/object.ts";
-import { type ObjectAddress, type Resource, resources } from "../cluster/resource.ts";
+import { resources } from "../cluster/resource.ts";
 import type { ObservedStore } from "../cluster/store.ts";
 import type { Compiled } from "../config/compiled.ts";
 import { pullSecretName } from "../config/names.ts";
@@ -39,7 +38,10 @@ export type EnsureNeeds = {
   readonly pullSecrets: ObservedStore<ObservedSecret>;
   /** As this replica has it in memory. */
   readonly compiled: () => Compiled | undefined;
-  /** Read from the API, before a write, so that a replica whose watch lags never writes older content. */
+  /**
+   * Read from the API, before a write, so that a replica whose watch lags never writes older content. A rejection with
+   * an ApiError of status 404 means that there is none.
+   */
   readonly readCompiled: (signal: AbortSignal) => Promise<Compiled | undefined>;
   readonly selection: NamespaceSelection;
   readonly clock: Clock;
@@ -198,23 +200,24 @@ async function currentNamespace(
 ): Promise<ObservedNamespace | undefined> {
   const seen = needs.namespaces.get(name);
   if (seen !== undefined && !seen.terminating && isOptedIn(seen, needs.selection)) return seen;
-  const found = await find(needs.api, { resource: resources.namespaces, address: { name } }, signal);
+  const found = await unlessMissing(needs.api.get(resources.namespaces, { name }, signal));
   return found === undefined ? undefined : observeNamespace(found);
 }
 
-async function readObserved(api: ClusterApi, namespace: string, signal: AbortSignal) {
+async function readObserved(
+  api: ClusterApi,
+  namespace: string,
+  signal: AbortSignal,
+): Promise<ObservedSecret | undefined> {
   const address = { namespace, name: pullSecretName };
-  const found = await find(api, { resource: resources.secrets, address }, signal);
+  const found = await unlessMissing(api.get(resources.secrets, address, signal));
   return found === undefined ? undefined : observeSecret(found);
 }
 
-async function find(
-  api: ClusterApi,
-  { resource, address }: { readonly resource: Resource; readonly address: ObjectAddress },
-  signal: AbortSignal,
-): Promise<KubernetesObject | undefined> {
+/** @returns undefined where the API server says that there is no such object */
+async function unlessMissing<T>(found: Promise<T>): Promise<T | undefined> {
   try {
-    return await api.get(resource, address, signal);
+    return await found;
   } catch (error) {
     if (error instanceof ApiError && error.status === 404) return undefined;
     throw error;
@@ -223,7 +226,7 @@ async function find(
 
 /** Of what is in memory and what the API has, the higher revision. */
 async function newestCompiled(needs: EnsureNeeds, signal: AbortSignal): Promise<Compiled | undefined> {
-  const fresh = await needs.readCompiled(signal);
+  const fresh = await unlessMissing(needs.readCompiled(signal));
   const own = needs.compiled();
   if (fresh === undefined || own === undefined) return fresh ?? own;
   return fresh.revision > own.revision ? fresh : own;

@@ -1,4 +1,5 @@
 import type { NodeAccessMode } from "../config/local-registry.ts";
+import { contractResult } from "./contract-verdict.ts";
 import type { NodeView } from "./node-view.ts";
 import { graceMs, type NodesNow, readyFor, verdictOf } from "./standing.ts";
 import { failuresToClose, type ModeVerdict } from "./verdict.ts";
@@ -87,7 +88,9 @@ function standsIn(
   const triedSinceMs = state.triedSinceMs[mode];
   const verdict = verdictOf(node, world.verdicts);
   const entry = verdict?.modes[mode];
-  if (entry?.passing === true) return "passes";
+  if (entry?.passing === true) {
+    return contractResult(node, mode, world.contracts)?.outcome === "failed" ? "fails" : "passes";
+  }
   if (entry !== undefined && hasFailed(entry)) return "fails";
   // Without an agent no mode will pass: the node is left out as one that passes in none.
   if (verdict === undefined) return readyFor(node, world) >= graceMs ? "fails" : "waits";

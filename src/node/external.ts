@@ -28,9 +28,10 @@ export function createExternalStrategy(needs: {
       }
       const ca = (await needs.hostTrust()) ?? null;
       const kind = order.registry.kind ?? "hosted";
-      const failure = await probeRegistry({ url: `https://${host}`, ca, lookup: needs.lookup, kind }, signal);
+      const target = { url: `https://${host}`, ca, lookup: needs.lookup, kind };
+      const failure = await probeRegistry(target, signal);
       if (failure !== undefined) return { finding: failedFinding("External", failure), ...nothing };
-      return { finding: passedFinding("External", `${host} is reached and trusted as it is`), ...nothing };
+      return { finding: passedFinding("External", `${host} is reached and trusted as it is`), ...nothing, target };
     },
     async remove() {
       order = undefined;

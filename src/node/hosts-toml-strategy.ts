@@ -106,7 +106,7 @@ export function createHostsTomlStrategy(needs: HostsTomlNeeds): Strategy {
         failure === undefined
           ? passedFinding("HostsToml", `${registry.names.length} names in ${certs.path} point at ${registry.server}`)
           : failedFinding("HostsToml", failure);
-      return { finding, trustedCas: await trustedCas(registry), usesCa: registry.ca !== null };
+      return { finding, trustedCas: await trustedCas(registry), usesCa: registry.ca !== null, target };
     },
     async remove() {
       order = undefined;

@@ -52,7 +52,8 @@ export function createLoopbackStrategy(needs: {
           ? passedFinding("LoopbackProxy", `127.0.0.1:${ordered.loopbackPort} leads to ${ordered.server}`)
           : failedFinding("LoopbackProxy", failure);
       const trustedCas = readBundle(ordered.ca ?? "").map((certificate) => certificate.fingerprint);
-      return { finding, trustedCas, usesCa: ordered.ca !== null };
+      const target = { url: `http://127.0.0.1:${ordered.loopbackPort}`, ca: null, kind: ordered.kind ?? "hosted" };
+      return { finding, trustedCas, usesCa: ordered.ca !== null, target };
     },
     async remove() {
       registry = undefined;

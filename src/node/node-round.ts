@@ -1,6 +1,7 @@
 import type { NodeAccessMode } from "../config/local-registry.ts";
 import type { Log } from "../log.ts";
 import { readBundle } from "../tls/certificate.ts";
+import type { HourlyLook } from "./hourly-look.ts";
 import type { NodeFindings, NodeOrders } from "./protocol.ts";
 import { failedFinding, type Strategy, type StrategyCheck, type StrategyOrder } from "./strategy.ts";
 import type { CheckedOrders } from "./validate-orders.ts";
@@ -10,7 +11,12 @@ export type NodeRound = {
   run(checked: CheckedOrders, signal: AbortSignal): Promise<NodeFindings>;
 };
 
-export function createNodeRound(needs: { readonly strategies: readonly Strategy[]; readonly log: Log }): NodeRound {
+export function createNodeRound(needs: {
+  readonly strategies: readonly Strategy[];
+  /** Absent: nothing is pulled. */
+  readonly look?: HourlyLook;
+  readonly log: Log;
+}): NodeRound {
   const byMode = new Map<NodeAccessMode, Strategy>(needs.strategies.map((strategy) => [strategy.mode, strategy]));
   const applied = new Map<NodeAccessMode, string>();
 
@@ -32,6 +38,17 @@ export function createNodeRound(needs: { readonly strategies: readonly Strategy[
     }
   }
 
+  /** Only the chosen mode, which is ordered first, is worth a pull. */
+  async function lookFurther(
+    checks: readonly StrategyCheck[],
+    orders: NodeOrders,
+    signal: AbortSignal,
+  ): Promise<readonly StrategyCheck[]> {
+    const [chosen, ...others] = checks;
+    if (chosen === undefined || needs.look === undefined) return checks;
+    return [await needs.look.extend(chosen, orders, signal), ...others];
+  }
+
   async function remove(mode: NodeAccessMode, signal: AbortSignal): Promise<boolean> {
     applied.delete(mode);
     const outcome = await byMode.get(mode)?.remove(signal);
@@ -45,7 +62,8 @@ export function createNodeRound(needs: { readonly strategies: readonly Strategy[
       const removed: NodeAccessMode[] = [];
       for (const mode of orders.remove) if (await remove(mode, signal)) removed.push(mode);
       const wanted = order === undefined ? [] : orders.modes.flatMap((mode) => byMode.get(mode) ?? []);
-      const checks = order === undefined ? [] : await Promise.all(wanted.map((one) => check(one, order, signal)));
+      const found = order === undefined ? [] : await Promise.all(wanted.map((one) => check(one, order, signal)));
+      const checks = await lookFurther(found, orders, signal);
       return {
         modes: checks.map(({ finding }) => withRefused(finding, refused)),
         trustedCas: trustedCas(checks, orders),

@@ -1,8 +1,10 @@
 import type { Condition } from "../config/condition.ts";
-import type { LocalRegistryStatus } from "../config/local-registry.ts";
+import type { LocalRegistryStatus, NodeAccessMode } from "../config/local-registry.ts";
 import type { AccessPlan } from "./access-plan.ts";
+import { contractResult } from "./contract-verdict.ts";
 import type { NodeView } from "./node-view.ts";
 import { type NodesNow, standingOf } from "./standing.ts";
+import type { Failure } from "./strategy.ts";
 
 const failingLimit = 20;
 
@@ -21,9 +23,10 @@ export function nodesStatus(plan: AccessPlan, world: NodesNow): NodesStatus {
   const mode = plan.mode;
   const standings = mode === null ? [] : nodes.map((node) => ({ node, standing: standingOf(node, mode, world) }));
   const ready = standings.filter(({ standing }) => standing.kind === "passing").length;
-  const failing = standings.flatMap(({ node, standing }) =>
-    standing.kind === "failing" ? [{ name: node.name, reason: `${standing.reason}: ${standing.message}` }] : [],
-  );
+  const failing = standings.flatMap(({ node, standing }) => {
+    const { reason, message } = standing.kind === "failing" ? standing : exposureOf(node, mode, world);
+    return reason === "" ? [] : [{ name: node.name, reason: `${reason}: ${message}` }];
+  });
   const counts = { ready, total: nodes.length, summary: `${ready}/${nodes.length}` };
   return {
     nodes: {
@@ -33,6 +36,12 @@ export function nodesStatus(plan: AccessPlan, world: NodesNow): NodesStatus {
     },
     condition: { type: "NodesReady", ...conditionOf(plan, counts, failing) },
   };
+}
+
+/** A node on which another namespace could pull is ready and a fault at once: its pods work, isolation does not. */
+function exposureOf(node: NodeView, mode: NodeAccessMode | null, world: NodesNow): Failure {
+  const contract = mode === null ? undefined : contractResult(node, mode, world.contracts);
+  return contract?.outcome === "exposed" ? contract : { reason: "", message: "" };
 }
 
 function conditionOf(

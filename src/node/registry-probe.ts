@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { ClientRequest, IncomingMessage } from "node:http";
 import http from "node:http";
 import https from "node:https";
 import { isIP, type LookupFunction } from "node:net";
@@ -43,20 +43,8 @@ export async function probeRegistry(target: ProbeTarget, signal: AbortSignal): P
 type Answer = { readonly status: number; readonly headers: IncomingMessage["headers"] };
 
 function head(target: ProbeTarget, signal: AbortSignal): Promise<Answer> {
-  const url = new URL("/v2/", target.url);
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-  const common = {
-    agent: false,
-    signal,
-    headers: { "user-agent": "slipway-node-agent", accept: "application/json" },
-    ...(target.lookup === undefined ? {} : { lookup: target.lookup }),
-    // RFC 6066 has no server name for an address; the certificate is then checked against the one connected to.
-    ...(target.serverName === undefined || isIP(target.serverName) !== 0 ? {} : { servername: target.serverName }),
-  } as const;
-  // No SNI for an address: the certificate has to name the address itself, as the runtime will demand.
-  const trust =
-    target.ca === null ? {} : { ca: target.kind === "external" ? [...rootCertificates, target.ca] : target.ca };
-  const request = url.protocol === "http:" ? http.get(url, common) : https.get(url, { ...common, ...trust });
+  const request = openRequest(target, { path: "/v2/", headers: { accept: "application/json" }, signal });
   request.on("error", reject);
   request.on("response", (response) => {
     resolve({ status: response.statusCode ?? 0, headers: response.headers });
@@ -65,6 +53,30 @@ function head(target: ProbeTarget, signal: AbortSignal): Promise<Answer> {
     response.destroy();
   });
   return promise;
+}
+
+/** A GET by the way and the trust of `target`, on a connection of its own. */
+export function openRequest(
+  target: ProbeTarget,
+  options: {
+    readonly path: string;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly signal: AbortSignal;
+  },
+): ClientRequest {
+  const url = new URL(options.path, target.url);
+  const common = {
+    agent: false,
+    signal: options.signal,
+    headers: { "user-agent": "slipway-node-agent", ...options.headers },
+    ...(target.lookup === undefined ? {} : { lookup: target.lookup }),
+    // RFC 6066 has no server name for an address; the certificate is then checked against the one connected to.
+    ...(target.serverName === undefined || isIP(target.serverName) !== 0 ? {} : { servername: target.serverName }),
+  } as const;
+  // No SNI for an address: the certificate has to name the address itself, as the runtime will demand.
+  const trust =
+    target.ca === null ? {} : { ca: target.kind === "external" ? [...rootCertificates, target.ca] : target.ca };
+  return url.protocol === "http:" ? http.get(url, common) : https.get(url, { ...common, ...trust });
 }
 
 function judgeAnswer({ status, headers }: Answer, target: ProbeTarget): Failure | undefined {
@@ -91,7 +103,8 @@ function judgeAnswer({ status, headers }: Answer, target: ProbeTarget): Failure 
 const certificateCodes =
   /^(UNABLE_TO_|CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|ERR_TLS_CERT|INVALID_CA|INVALID_PURPOSE|HOSTNAME_MISMATCH|PATH_LENGTH_EXCEEDED)/;
 
-function judgeError(error: unknown, target: ProbeTarget): Failure {
+/** What an error of a request to `target` means for the node. */
+export function judgeError(error: unknown, target: ProbeTarget): Failure {
   const code = errorCode(error);
   const host = new URL(target.url).hostname;
   if (code === "ENOTFOUND" || code === "ENODATA" || code === "EAI_NONAME") {

@@ -1,4 +1,5 @@
 import type { NodeAccessMode } from "../config/local-registry.ts";
+import { type ContractVerdict, contractResult } from "./contract-verdict.ts";
 import type { NodeView } from "./node-view.ts";
 import { failuresToClose, type ModeVerdict, type NodeVerdict } from "./verdict.ts";
 
@@ -17,6 +18,8 @@ export type NodesNow = {
   readonly nodes: readonly NodeView[];
   /** By node name. */
   readonly verdicts: ReadonlyMap<string, NodeVerdict>;
+  /** What contract checks found, by node name; absent: none was made. */
+  readonly contracts?: ReadonlyMap<string, ContractVerdict>;
   readonly nowMs: number;
   /** When this replica of serve started. */
   readonly replicaStartMs: number;
@@ -24,12 +27,17 @@ export type NodesNow = {
 
 /**
  * The rule of the gate for one node: it fails after three failed checks in `mode`, or when it has been Ready for two
- * minutes without passing, counted from the later of node Ready and this replica's start.
+ * minutes without passing, counted from the later of node Ready and this replica's start. A node that passes by its
+ * agent fails all the same when kubelet could not pull there in a contract check, which tries three times by itself.
  */
 export function standingOf(node: NodeView, mode: NodeAccessMode, world: NodesNow): Standing {
   const verdict = verdictOf(node, world.verdicts);
   const entry = verdict?.modes[mode];
-  if (entry?.passing === true) return { kind: "passing" };
+  const contract = contractResult(node, mode, world.contracts);
+  if (entry?.passing === true) {
+    if (contract?.outcome !== "failed") return { kind: "passing" };
+    return { kind: "failing", reason: contract.reason, message: contract.message };
+  }
   const said = whatIsKnown(entry, verdict !== undefined, mode);
   if (entry !== undefined && entry.failures >= failuresToClose) return { kind: "failing", ...said };
   return { kind: readyFor(node, world) >= graceMs ? "failing" : "pending", ...said };

@@ -1,5 +1,6 @@
 import type { NodeAccessMode } from "../config/local-registry.ts";
 import type { ModeFinding, OrderedRegistry } from "./protocol.ts";
+import type { ProbeTarget } from "./registry-probe.ts";
 
 /** What a strategy is told: the registry, and how this node's runtime calls itself. */
 export type StrategyOrder = {
@@ -15,6 +16,8 @@ export type StrategyCheck = {
   readonly trustedCas: readonly string[];
   /** Whether this mode depends on our CA being on the node at all. */
   readonly usesCa: boolean;
+  /** Where the runtime connects to in this mode, and by which trust; absent where there is nothing to connect to. */
+  readonly target?: ProbeTarget;
 };
 
 export type StrategyRemoval =

@@ -7,6 +7,13 @@ import { managedByLabel, managedByValue, nodesConfigMapName, systemNamespace } f
 import type { Log } from "../log.ts";
 import { formatAuto, parseAuto } from "./auto-memory.ts";
 import type { AutoState } from "./choose.ts";
+import {
+  type ContractVerdict,
+  contractEntry,
+  formatContract,
+  isContractEntry,
+  parseContract,
+} from "./contract-verdict.ts";
 import type { NodeIdentity } from "./desk.ts";
 import type { NodeFindings } from "./protocol.ts";
 import { formatVerdict, type NodeVerdict, nextVerdict, parseVerdict } from "./verdict.ts";
@@ -14,6 +21,11 @@ import { formatVerdict, type NodeVerdict, nextVerdict, parseVerdict } from "./ve
 /** No node can have this name, and a ConfigMap key may. */
 const autoKey = "_auto";
 const writeTimeoutMs = 10_000;
+
+type Parsed = {
+  readonly verdicts: ReadonlyMap<string, NodeVerdict>;
+  readonly contracts: ReadonlyMap<string, ContractVerdict>;
+};
 
 /** The verdicts of all nodes, kept in ConfigMap `slipway-nodes`, so that every replica of serve has the same. */
 export type VerdictBook = {
@@ -24,6 +36,10 @@ export type VerdictBook = {
   /** What the leader remembered of Auto's choice. */
   auto(): AutoState;
   rememberAuto(state: AutoState): void;
+  /** What contract checks found, by node name; the same map until something changes. */
+  contracts(): ReadonlyMap<string, ContractVerdict>;
+  /** Of the leader. */
+  noteContract(verdict: ContractVerdict): void;
   /** Drops the verdicts of nodes that are not in the list. Of the leader. */
   keepOnly(nodeNames: ReadonlySet<string>): void;
   /** Resolves when everything noted so far has been written or has failed. */
@@ -44,7 +60,7 @@ export function createVerdictBook(needs: {
   const ahead = new Map<string, { readonly text: string | null; readonly over: string | undefined }>();
   let pending: Record<string, string | null> = {};
   let writing: Promise<void> | undefined;
-  let parsed: ReadonlyMap<string, NodeVerdict> | undefined;
+  let parsed: Parsed | undefined;
 
   needs.store.onChange(() => {
     const data = observed();
@@ -100,28 +116,36 @@ export function createVerdictBook(needs: {
     }
   }
 
-  function verdicts(): ReadonlyMap<string, NodeVerdict> {
+  function read(): Parsed {
     if (parsed !== undefined) return parsed;
-    const map = new Map<string, NodeVerdict>();
+    const verdicts = new Map<string, NodeVerdict>();
+    const contracts = new Map<string, ContractVerdict>();
     for (const key of new Set([...Object.keys(observed()), ...ahead.keys()])) {
       const text = key === autoKey ? undefined : textOf(key);
-      const verdict = text === undefined ? undefined : parseVerdict(text);
-      if (verdict !== undefined) map.set(key, verdict);
+      if (text === undefined) continue;
+      const contract = isContractEntry(key) ? parseContract(text) : undefined;
+      const verdict = isContractEntry(key) ? undefined : parseVerdict(text);
+      if (contract !== undefined) contracts.set(contract.node, contract);
+      if (verdict !== undefined) verdicts.set(key, verdict);
     }
-    parsed = map;
-    return map;
+    parsed = { verdicts, contracts };
+    return parsed;
   }
 
   return {
-    verdicts,
+    verdicts: () => read().verdicts,
+    contracts: () => read().contracts,
+    noteContract: (verdict) => put(contractEntry(verdict.node), formatContract(verdict)),
     note(node, findings) {
-      const previous = verdicts().get(node.name);
+      const previous = read().verdicts.get(node.name);
       put(node.name, formatVerdict(nextVerdict(previous, { uid: node.uid, findings }, needs.clock.nowMs())));
     },
     auto: () => parseAuto(textOf(autoKey)),
     rememberAuto: (state) => put(autoKey, formatAuto(state)),
     keepOnly(nodeNames) {
-      for (const name of verdicts().keys()) if (!nodeNames.has(name)) put(name, null);
+      const { verdicts, contracts } = read();
+      for (const name of verdicts.keys()) if (!nodeNames.has(name)) put(name, null);
+      for (const name of contracts.keys()) if (!nodeNames.has(name)) put(contractEntry(name), null);
     },
     settled: async () => {
       while (writing !== undefined) await writing;

@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { test } from "node:test";
+import { createSelfSigned } from "../../test/fake/self-signed.ts";
 import type { LocalRegistrySpec } from "../config/local-registry.ts";
 import { decideHosting, type HostingFacts } from "./hosting.ts";
 
 const facts: HostingFacts = {
   namespace: "slipway-system",
+  injectMode: "opt-in",
+  hasCertificate: true,
+  deployment: undefined,
   images: { slipway: "registry.example.com/slipway:0.1.0", registry: "registry:3.1.1" },
   storageClasses: [{ name: "standard", isDefault: true, allowsExpansion: false }],
   claim: undefined,
@@ -86,6 +90,23 @@ test("a nodeSelector that contradicts the volume is reported", () => {
   assert.deepEqual(reasons({ nodeSelector: { "kubernetes.io/hostname": "node-2" } }, found), ["VolumeElsewhere"]);
 });
 
+test("the first pod waits for the gateway's certificate; one that runs does not stop for it", () => {
+  assert.deepEqual(reasons({}, { hasCertificate: false }), ["CertificateMissing"]);
+  assert.deepEqual(kinds({}, { hasCertificate: false }), ["PersistentVolumeClaim", "Service"]);
+  assert.deepEqual(reasons({}, { hasCertificate: false, deployment: { metadata: { name: "registry" } } }), []);
+});
+
+test("the gateway follows serve's mode", () => {
+  const gateway = (injectMode: "opt-in" | "opt-out") => {
+    const { objects } = decideHosting({}, { ...facts, injectMode });
+    const deployment = objects.find(({ resource }) => resource.kind === "Deployment") ?? assert.fail();
+    const spec = deployment.object.spec as { template: { spec: { containers: { args: string[] }[] } } };
+    return spec.template.spec.containers[0];
+  };
+  assert.deepEqual(gateway("opt-in")?.args, ["gateway"]);
+  assert.deepEqual(gateway("opt-out")?.args, ["gateway", "--inject-mode", "opt-out"]);
+});
+
 test("a new token CA or a new secret rolls the pod, nothing else does", () => {
   const annotations = (found: Partial<HostingFacts>) => {
     const { objects } = decideHosting({}, { ...facts, ...found });
@@ -93,7 +114,8 @@ test("a new token CA or a new secret rolls the pod, nothing else does", () => {
     const spec = deployment?.spec as { template: { metadata: { annotations: Record<string, string> } } };
     return JSON.stringify(spec.template.metadata.annotations);
   };
+  const tokenAuthority = createSelfSigned().cert;
   assert.equal(annotations({}), annotations({ claim: undefined }));
-  assert.notEqual(annotations({}), annotations({ tokenAuthority: "other" }));
+  assert.notEqual(annotations({}), annotations({ tokenAuthority }));
   assert.notEqual(annotations({}), annotations({ secretsHash: "1".repeat(64) }));
 });

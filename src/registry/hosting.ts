@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { KubernetesObject } from "../cluster/object.ts";
 import { type Resource, resources } from "../cluster/resource.ts";
 import type { LocalRegistrySpec } from "../config/local-registry.ts";
@@ -8,13 +7,20 @@ import { type ClaimFacts, decideClaim } from "./claim.ts";
 import { type ExposureFacts, exposureObjects, registryService } from "./exposure.ts";
 import type { Finding } from "./finding.ts";
 import { configDirectory, dataDirectory, podTemplate, selectorLabels } from "./pod-template.ts";
+import { decideRevision, hashOf } from "./revision.ts";
 
 export type HostingFacts = ClaimFacts &
   ExposureFacts & {
+    /** As serve has it; the gateway follows. */
+    readonly injectMode: "opt-in" | "opt-out";
     /** Container images: our own, and CNCF Distribution's. */
     readonly images: { readonly slipway: string; readonly registry: string };
     /** PEM bundle by which Distribution trusts tokens; undefined while it does not exist. */
     readonly tokenAuthority: string | undefined;
+    /** Whether the gateway's certificate has been issued: a pod that starts before only waits for it. */
+    readonly hasCertificate: boolean;
+    /** Deployment `registry` as it stands; undefined: nothing runs yet. */
+    readonly deployment: KubernetesObject | undefined;
     /** Labels that a node must have to reach the bound volume, by the volume's node affinity; empty for any node. */
     readonly volumeTopology: Readonly<Record<string, string>>;
     /** Of everything that containers read by environment variables; changes roll the pod. */
@@ -31,7 +37,6 @@ export type HostingDecision = {
   readonly findings: readonly Finding[];
 };
 
-const configChecksum = "slipway.dev/config-hash";
 const s3Replicas = 2;
 
 /**
@@ -48,6 +53,11 @@ export function decideHosting(spec: LocalRegistrySpec, facts: HostingFacts): Hos
     const message = "the token CA is not there yet; it is made by the leader at its start";
     findings.push({ reason: "TokenAuthorityMissing", message, blocks: true });
   }
+  if (!facts.hasCertificate && facts.deployment === undefined) {
+    const message =
+      "the registry's certificate is not issued yet; the leader issues it when Service registry has an address";
+    findings.push({ reason: "CertificateMissing", message, blocks: true });
+  }
   const claims =
     storage.claim === undefined ? [] : [{ resource: resources.persistentVolumeClaims, object: storage.claim }];
   if (findings.some((finding) => finding.blocks) || facts.tokenAuthority === undefined) {
@@ -60,7 +70,8 @@ export function decideHosting(spec: LocalRegistrySpec, facts: HostingFacts): Hos
     object: deploymentObject(spec, facts, {
       replicas,
       claimName: storage.claimName,
-      checksum: checksum(config, facts),
+      tokenAuthority: facts.tokenAuthority,
+      configHash: hashOf([(config.data as Record<string, string>)["config.yml"], facts.secretsHash]),
     }),
   };
   return {
@@ -127,23 +138,30 @@ function configMap(spec: LocalRegistrySpec, facts: HostingFacts, tokenAuthority:
   };
 }
 
-function checksum(config: KubernetesObject, facts: HostingFacts): string {
-  return createHash("sha256")
-    .update(JSON.stringify([config.data, facts.secretsHash]))
-    .digest("hex");
-}
+type PodWishes = {
+  readonly replicas: number;
+  readonly claimName: string | undefined;
+  readonly tokenAuthority: string;
+  readonly configHash: string;
+};
 
-function deploymentObject(
-  spec: LocalRegistrySpec,
-  facts: HostingFacts,
-  pod: { readonly replicas: number; readonly claimName: string | undefined; readonly checksum: string },
-): KubernetesObject {
+function deploymentObject(spec: LocalRegistrySpec, facts: HostingFacts, pod: PodWishes): KubernetesObject {
   const isShared = spec.storage?.s3 !== undefined;
+  const revised = decideRevision(
+    (pin, annotations) => podTemplate(spec, facts, { claimName: pod.claimName, pin, annotations }),
+    {
+      deployment: facts.deployment,
+      volumeTopology: facts.volumeTopology,
+      tokenAuthority: pod.tokenAuthority,
+      configHash: pod.configHash,
+    },
+  );
   return {
     metadata: {
       name: registryServiceName,
       namespace: facts.namespace,
       labels: { ...selectorLabels, [managedByLabel]: managedByValue },
+      annotations: revised.annotations,
     },
     spec: {
       replicas: pod.replicas,
@@ -153,10 +171,7 @@ function deploymentObject(
         ? { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } }
         : { type: "Recreate", rollingUpdate: null },
       selector: { matchLabels: selectorLabels },
-      template: podTemplate(spec, facts, {
-        claimName: pod.claimName,
-        annotations: { [configChecksum]: pod.checksum },
-      }),
+      template: revised.template,
     },
   };
 }

@@ -119,13 +119,22 @@ export function volumeTopology(volume: KubernetesObject | undefined): Readonly<R
   return Object.fromEntries(pairs);
 }
 
+/** Deployment `registry`, or undefined where it does not exist. */
+export function readDeployment(
+  api: ClusterApi,
+  namespace: string,
+  signal: AbortSignal,
+): Promise<KubernetesObject | undefined> {
+  return readObject(api, resources.deployments, { namespace, name: registryServiceName }, signal);
+}
+
 /** How far the Deployment is; undefined where it does not exist. */
 export async function readRollout(
   api: ClusterApi,
   namespace: string,
   signal: AbortSignal,
 ): Promise<RolloutReport | undefined> {
-  const deployment = await readObject(api, resources.deployments, { namespace, name: registryServiceName }, signal);
+  const deployment = await readDeployment(api, namespace, signal);
   if (deployment === undefined) return undefined;
   const spec = (deployment.spec ?? {}) as { replicas?: number };
   const status = (deployment.status ?? {}) as Readonly<Record<string, number | undefined>>;

@@ -17,14 +17,20 @@ const s3CaDirectory = "/etc/slipway/s3";
 const userId = 65532;
 const terminationGraceSeconds = 30;
 
+/** Of manifests/base; the webhook's replicas and the node agents have it, too. */
+const priorityClassName = "slipway";
+
 type PodFacts = {
+  /** As serve has it: which namespaces have a login. */
+  readonly injectMode: "opt-in" | "opt-out";
   readonly images: { readonly slipway: string; readonly registry: string };
-  readonly volumeTopology: Readonly<Record<string, string>>;
   readonly s3Credentials: { readonly hasCa: boolean } | undefined;
 };
 
 type PodNeeds = {
   readonly claimName: string | undefined;
+  /** Labels of the nodes that the pod is pinned to; see revision.ts. */
+  readonly pin: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
 };
 
@@ -49,6 +55,7 @@ export function podTemplate(
       annotations: { ...needs.annotations, "kubectl.kubernetes.io/default-container": "gateway" },
     },
     spec: {
+      priorityClassName,
       serviceAccountName: gatewayAccount,
       automountServiceAccountToken: false,
       enableServiceLinks: false,
@@ -61,8 +68,8 @@ export function podTemplate(
         fsGroupChangePolicy: "OnRootMismatch",
         seccompProfile: { type: "RuntimeDefault" },
       },
-      ...placement(spec, facts),
-      containers: [gatewayContainer(facts.images.slipway), registryContainer(spec, facts.images.registry, withCa)],
+      ...placement(spec, needs.pin),
+      containers: [gatewayContainer(facts), registryContainer(spec, facts.images.registry, withCa)],
       volumes: [
         { name: "config", configMap: { name: registryConfigName } },
         tokenVolume,
@@ -73,8 +80,8 @@ export function podTemplate(
   };
 }
 
-function placement(spec: LocalRegistrySpec, facts: PodFacts): Readonly<Record<string, unknown>> {
-  const nodeSelector = { ...facts.volumeTopology, ...spec.nodeSelector };
+function placement(spec: LocalRegistrySpec, pin: PodNeeds["pin"]): Readonly<Record<string, unknown>> {
+  const nodeSelector = { ...pin, ...spec.nodeSelector };
   return {
     ...(Object.keys(nodeSelector).length === 0 ? {} : { nodeSelector }),
     ...(spec.tolerations === undefined ? {} : { tolerations: spec.tolerations }),
@@ -97,12 +104,12 @@ const containerSecurity = {
   capabilities: { drop: ["ALL"] },
 };
 
-function gatewayContainer(image: string): Readonly<Record<string, unknown>> {
+function gatewayContainer({ images, injectMode }: PodFacts): Readonly<Record<string, unknown>> {
   const probe = (path: string) => ({ httpGet: { path, port: "operations" } });
   return {
     name: "gateway",
-    image,
-    args: ["gateway"],
+    image: images.slipway,
+    args: ["gateway", ...(injectMode === "opt-out" ? ["--inject-mode", "opt-out"] : [])],
     ports: [
       { name: "registry", containerPort: gatewayPort, protocol: "TCP" },
       { name: "operations", containerPort: gatewayOperationsPort, protocol: "TCP" },

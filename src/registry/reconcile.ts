@@ -16,7 +16,7 @@ import type { Finding } from "./finding.ts";
 import { decideHosting } from "./hosting.ts";
 import { hostingDocument, isOurDocument, registryEndpoints } from "./hosting-document.ts";
 import type { ObjectWriter } from "./object-writer.ts";
-import { readObject, readRollout, readSecrets, readStorage } from "./observe.ts";
+import { readDeployment, readObject, readRollout, readSecrets, readStorage } from "./observe.ts";
 import { finalizer, type Removal } from "./removal.ts";
 import { decideSecrets } from "./secrets.ts";
 import {
@@ -46,8 +46,12 @@ export type LocalRegistryReconcilerNeeds = {
   readonly namespace?: string;
   /** Our own image, and CNCF Distribution's. */
   readonly images: { readonly slipway: string; readonly registry: string };
+  /** As serve has it; the gateway follows. */
+  readonly injectMode: "opt-in" | "opt-out";
   /** PEM bundle by which Distribution trusts tokens; undefined while it does not exist. */
   readonly tokenAuthority: () => string | undefined;
+  /** Whether the gateway's certificate has been issued. */
+  readonly hasCertificate: () => boolean;
   /** PEM of the CAs by which clients trust the registry; null where the system's trust is enough. */
   readonly clientTrust: (spec: LocalRegistrySpec) => string | null;
   /** With the admin's login, at the gateway; undefined while there is no login. */
@@ -105,9 +109,11 @@ export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeed
     const secretFindings = await ensureSecrets(signal);
     const { http } = await readSecrets(api, namespace, signal);
     const facts = await readStorage({ api, namespace, http }, spec, signal);
-    const { images } = needs;
+    const { images, injectMode } = needs;
     const tokenAuthority = needs.tokenAuthority();
-    const decision = decideHosting(spec, { ...facts, namespace, images, tokenAuthority });
+    const deployment = await readDeployment(api, namespace, signal);
+    const own = { namespace, images, injectMode, deployment, hasCertificate: needs.hasCertificate() };
+    const decision = decideHosting(spec, { ...facts, ...own, tokenAuthority });
     const refused = await writer.apply(decision.objects, signal);
     // While something blocks, what runs already stays: its objects are not superfluous, only undecided.
     if (!decision.findings.some((finding) => finding.blocks)) await writer.prune(decision.objects, signal);

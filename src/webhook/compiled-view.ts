@@ -40,7 +40,7 @@ export function createCompiledView(needs: {
     if (secret === derivedFrom) return derived;
     derivedFrom = secret;
     const compiled = readCompiled(secret);
-    if (compiled !== undefined) derived = derive(compiled);
+    if (compiled !== undefined) derived = deriveState(compiled);
     else if (derived !== undefined)
       log.warn({ key }, "the compiled state is gone or cannot be read; the last one stays");
     return derived;
@@ -54,7 +54,8 @@ export function createCompiledView(needs: {
   return { current: refresh, secret: () => secrets.get(key), onChange: (handler) => void handlers.push(handler) };
 }
 
-function derive(compiled: Compiled): DerivedState {
+/** The form that admission uses. */
+export function deriveState(compiled: Compiled): DerivedState {
   return { compiled, rules: compileRules(compiled.rewrites), registry: registryOf(compiled) };
 }
 

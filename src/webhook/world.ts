@@ -8,10 +8,10 @@ import type { CompiledView, DerivedState } from "./compiled-view.ts";
 import type { ConfinedAccounts } from "./confined-accounts.ts";
 
 export type WorldNeeds = {
-  readonly view: CompiledView;
+  readonly view: Pick<CompiledView, "current">;
   readonly presence: (namespace: string) => Presence;
   readonly gate: (placement: PodPlacement) => GateVerdict;
-  readonly confined: ConfinedAccounts;
+  readonly confined: Pick<ConfinedAccounts, "isConfined">;
 };
 
 /** Puts together what admission knows about one namespace at this moment, all of it from memory. */

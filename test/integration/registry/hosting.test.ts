@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { KubernetesObject } from "../../../src/cluster/object.ts";
-import { resources } from "../../../src/cluster/resource.ts";
+import { type Resource, resources } from "../../../src/cluster/resource.ts";
 import type { LocalRegistrySpec } from "../../../src/config/local-registry.ts";
 import { decideHosting, type HostingFacts } from "../../../src/registry/hosting.ts";
 import { hostingDocument, registryEndpoints } from "../../../src/registry/hosting-document.ts";
@@ -9,6 +9,9 @@ import { createObjectWriter } from "../../../src/registry/object-writer.ts";
 import { type RealApiServer, signal, startRealApiServer } from "../cluster/api-server.ts";
 
 const facts: Omit<HostingFacts, "namespace"> = {
+  injectMode: "opt-in",
+  hasCertificate: true,
+  deployment: undefined,
   images: { slipway: "registry.example.com/slipway:0.1.0", registry: "registry:3.1.1" },
   storageClasses: [{ name: "standard", isDefault: true, allowsExpansion: true }],
   claim: undefined,
@@ -25,6 +28,14 @@ const specs: Readonly<Record<string, LocalRegistrySpec>> = {
   },
   ephemeral: { storage: { ephemeral: {} } },
   s3: { storage: { s3: { bucket: "images", credentialsSecretRef: { name: "s3" } } } },
+};
+
+const priorityClasses: Resource = {
+  group: "scheduling.k8s.io",
+  version: "v1",
+  kind: "PriorityClass",
+  plural: "priorityclasses",
+  namespaced: false,
 };
 
 describe("the hosted registry's objects at a real API server", () => {
@@ -69,6 +80,8 @@ describe("the hosted registry's objects at a real API server", () => {
       const deployment = decide(spec).find(({ resource }) => resource.kind === "Deployment");
       assert.ok(deployment);
       const { template } = deployment.object.spec as { template: { metadata: object; spec: object } };
+      const priority = { metadata: { name: "slipway" }, value: 1_000_000 };
+      await server.api.apply(priorityClasses, priority, { force: true, signal });
       const account = { metadata: { name: "gateway", namespace } };
       await server.api.apply(resources.serviceAccounts, account, { force: true, signal });
       const pod = { ...template, metadata: { ...template.metadata, name: "registry", namespace } };
