@@ -1,3 +1,4 @@
+import { Option } from "commander";
 import { pino } from "pino";
 import { createLog, type LogOptions } from "../log.ts";
 import { type DevEnvironment, startDevEnvironment } from "./dev-environment.ts";
@@ -13,10 +14,10 @@ Distribution, and slipway serve and slipway gateway with the rights that their a
 export const run: CommandRun = async (context) => {
   const program = createProgram(context, "dev", "Everything in one process, against an embedded control plane")
     .option("--state <folder>", "write dev.json here once all is ready, and keep what it names here")
-    .option(
-      "--log-level <level>",
-      "of serve and the gateway, on standard error: trace, debug, info, warn, error, silent",
-      "warn",
+    .addOption(
+      new Option("--log-level <level>", "of serve and the gateway, on standard error")
+        .choices(["trace", "debug", "info", "warn", "error", "silent"])
+        .default("warn"),
     )
     .addHelpText("after", standsInFor);
   program.action(exitWith(program, (flags: Flags) => serveDev(flags, context)));

@@ -153,7 +153,11 @@ async function explainAll(
   const results: SourceExplanation[] = [];
   for (const source of sources) {
     const namespace = flags.namespace ?? source.namespace ?? surroundings.defaultNamespace;
-    const facts = await gatherFacts(surroundings.objects, found.compiled, { namespace, pod: source.pod });
+    const facts = await gatherFacts(surroundings.objects, found.compiled, {
+      namespace,
+      pod: source.pod,
+      nowMs: systemClock.nowMs(),
+    });
     const questions = surroundings.questions(facts, (text) => notes.add(text));
     try {
       results.push(await explainSource({ objects: surroundings.objects, facts, ask: questions.ask }, source));

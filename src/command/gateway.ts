@@ -13,6 +13,7 @@ import {
   registryAdminSecretName,
   registryCertificateSecretName,
   registryKeysSecretName,
+  registryProvidedCertificateSecretName,
   registryUsersSecretName,
   systemNamespace,
   tokenSigningSecretName,
@@ -132,6 +133,7 @@ export async function runGateway(options: GatewayOptions, log: Log, stop: AbortS
     admin: secret(registryAdminSecretName),
     users: secret(registryUsersSecretName),
     certificate: secret(registryCertificateSecretName),
+    providedCertificate: secret(registryProvidedCertificateSecretName),
     tokenSigning: secret(tokenSigningSecretName),
   };
   const namespaces = collection(resources.namespaces, true);

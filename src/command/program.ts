@@ -22,13 +22,21 @@ export type CommandRun = (context: CommandContext) => Promise<number>;
  * Commander's own faults become exit code 2 in runProgram.
  */
 export function createProgram(context: CommandContext, name: string, summary: string): Command {
-  return new Command(name)
+  const full = `slipway ${name}`;
+  return new Command(full)
     .description(summary)
     .exitOverride()
-    .showHelpAfterError(`(see slipway ${name} --help)`)
     .configureOutput({
       writeOut: (text) => void context.stdout.write(text),
       writeErr: (text) => void context.stderr.write(text),
+      // One line that says what to do, subcommands included.
+      outputError: (text, write) =>
+        write(
+          `${full}: ${text
+            .trim()
+            .replace(/^error: /, "")
+            .replaceAll("\n", " ")}; see ${full} --help\n`,
+        ),
     });
 }
 
@@ -50,12 +58,13 @@ export async function runProgram(program: Command, context: CommandContext): Pro
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (error instanceof SlipwayError) {
-      context.stderr.write(`slipway ${program.name()}: ${error.message}\n`);
+      const advice = error.code === "KUBECONFIG_INVALID" ? "; give --kubeconfig FILE, or set KUBECONFIG" : "";
+      context.stderr.write(`${program.name()}: ${error.message}${advice}\n`);
       return 2;
     }
     if (error instanceof ApiError) {
       const advice = error.status === 0 ? "; check the current context of your kubeconfig (kubectl cluster-info)" : "";
-      context.stderr.write(`slipway ${program.name()}: ${error.message}${advice}\n`);
+      context.stderr.write(`${program.name()}: ${error.message}${advice}\n`);
       return 2;
     }
     throw error;

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import type { LocalRegistrySpec, NodeAccessMode } from "../config/local-registry.ts";
 import { checkNamespace, checkOtherNamespace, registryHost } from "../config/names.ts";
 import { deriveLogin, type Login } from "../credential/login.ts";
 import { isOptedIn } from "../namespace/selection.ts";
@@ -51,25 +52,38 @@ export function createServeContract(replica: ServeReplica): ContractCheck {
     return fingerprints.of;
   };
 
+  /** The mode in force, once the webhook acts on it; undefined where no node is to have access. */
+  const modeInForce = (): NodeAccessMode | undefined => {
+    const mode = replica.compiled()?.registry?.mode ?? null;
+    if (mode === null || mode === "None" || mode !== replica.plan().mode) return undefined;
+    return mode;
+  };
+  /** Where the registry is for nodes, and for this pod. */
+  const placesOf = (spec: LocalRegistrySpec): { readonly server: string; readonly origin: string } | undefined => {
+    const clusterIp = replica.clusterIp();
+    if (spec.external === undefined && clusterIp === null) return undefined;
+    const external = spec.external === undefined ? undefined : new URL(spec.external.url).origin;
+    return { server: external ?? clusterIp ?? "", origin: external ?? `https://${registryHost}` };
+  };
+
   const target = (): ContractTarget | undefined => {
     const spec = replica.registrySpec();
     const registry = replica.compiled()?.registry ?? null;
     if (spec === null || registry === null || spec.maintenance?.readOnly === true) return undefined;
-    const { mode, host, loopback } = registry;
-    if (mode === null || mode === "None" || replica.plan().mode !== mode || !areOptedIn()) return undefined;
-    const server = spec.external === undefined ? replica.clusterIp() : new URL(spec.external.url).origin;
-    if (server === null || pushLogin() === undefined) return undefined;
-    const origin = spec.external === undefined ? `https://${registryHost}` : server;
+    const mode = modeInForce();
+    const places = placesOf(spec);
+    if (mode === undefined || places === undefined || !areOptedIn() || pushLogin() === undefined) return undefined;
+    const { host, loopback } = registry;
     // In mode External a node knows the canonical name, and the Service's one is none of its business.
-    const names = mode === "External" ? [host] : [...new Set([new URL(origin).host, host])];
+    const names = mode === "External" ? [host] : [...new Set([new URL(places.origin).host, host])];
     const cas = fingerprintsOf(replica.clientTrust(spec) ?? "");
     return {
       mode,
       names,
       cas,
-      key: contractKey({ mode, names, cas, server, loopback }),
+      key: contractKey({ mode, names, cas, server: places.server, loopback }),
       isolates: spec.external === undefined,
-      registry: clientOf(origin),
+      registry: clientOf(places.origin),
     };
   };
 

@@ -208,7 +208,9 @@ export function createServeLeader(
   });
   stores.secrets.onChange((key) => {
     compiler.touch();
-    if (hostingWaitsFor.some((name) => key.endsWith(`/${name}`))) registryQueue.add(reconcileKey);
+    const provided = replica.registrySpec()?.certificate?.secretName ?? [];
+    const isAwaited = [...hostingWaitsFor, provided].flat().some((name) => key.endsWith(`/${name}`));
+    if (isAwaited) registryQueue.add(reconcileKey);
   });
   stores.services.onChange(keeper.look);
   stores.webhookConfigurations.onChange(keeper.look);

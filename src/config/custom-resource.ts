@@ -90,6 +90,7 @@ const localRegistrySpec = z.object({
       extraNames: z.array(z.string()).optional(),
     })
     .optional(),
+  certificate: z.object({ secretName: z.string().min(1) }).optional(),
   nodeAccess: z.enum(["Auto", "External", "HostsToml", "LoopbackProxy", "None"]).optional(),
   loopbackPort: z.number().int().optional(),
   auth: z.object({ sharedRepositories: z.array(z.string()).optional() }).optional(),

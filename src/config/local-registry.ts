@@ -37,6 +37,11 @@ export type LocalRegistrySpec = {
     readonly ingress?: { readonly host: string; readonly className?: string; readonly tlsSecretName?: string };
     readonly extraNames?: readonly string[];
   };
+  /**
+   * A certificate of the user's own: a Secret of type `kubernetes.io/tls` in slipway-system. Clients that ask for one of
+   * its names are given it; everything else is given the one of Slipway's CA.
+   */
+  readonly certificate?: { readonly secretName: string };
   readonly nodeAccess?: "Auto" | NodeAccessMode;
   readonly loopbackPort?: number;
   readonly auth?: { readonly sharedRepositories?: readonly string[] };

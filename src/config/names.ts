@@ -60,6 +60,8 @@ export const compiledSecretName = "slipway-compiled";
 export const certificateAuthoritySecretName = "slipway-ca";
 export const serveCertificateSecretName = "slipway-serve-tls";
 export const registryCertificateSecretName = "slipway-registry-tls";
+/** The leader's copy of the certificate that LocalRegistry `certificate.secretName` names. */
+export const registryProvidedCertificateSecretName = "slipway-registry-provided-tls";
 export const tokenAuthoritySecretName = "slipway-token-ca";
 export const tokenSigningSecretName = "slipway-token-signing";
 export const registryKeysSecretName = "slipway-registry-keys";

@@ -31,10 +31,16 @@ export type AccountFacts = {
   readonly isConfined: boolean;
 };
 
+/**
+ * Reads what surrounds a pod.
+ *
+ * @param about.namespace the one that the pod is created in; `nowMs`: wall clock, for the age of nodes
+ * @throws ApiError where the cluster does not answer; what may not be read becomes a note
+ */
 export async function gatherFacts(
   source: ObjectSource,
   compiled: Compiled,
-  about: { readonly namespace: string; readonly pod: unknown },
+  about: { readonly namespace: string; readonly pod: unknown; readonly nowMs: number },
 ): Promise<ExplainFacts> {
   const notes: string[] = [];
   const namespace = await findNamespace(source, about.namespace, notes);
@@ -45,7 +51,7 @@ export async function gatherFacts(
     optedIn: await isServed(source, namespace, notes),
     secret: await findSecretState(source, { compiled, namespace }, notes),
     account: await findAccount(source, { namespace: namespace.name, pod: reading }, notes),
-    gate: await findGate(source, compiled.registry?.mode ?? null, notes),
+    gate: await findGate(source, { mode: compiled.registry?.mode ?? null, nowMs: about.nowMs }, notes),
     notes,
   };
 }

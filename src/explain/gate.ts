@@ -1,5 +1,4 @@
 import type { GateVerdict, PodPlacement } from "../admission/world.ts";
-import { systemClock } from "../clock.ts";
 import { resources } from "../cluster/resource.ts";
 import type { NodeAccessMode } from "../config/local-registry.ts";
 import { nodesConfigMapName, systemNamespace } from "../config/names.ts";
@@ -11,9 +10,10 @@ import type { ObjectSource } from "./object-source.ts";
 /** The gate of node access by the nodes and verdicts that can be seen; open where they cannot. */
 export async function findGate(
   source: ObjectSource,
-  mode: NodeAccessMode | null,
+  now: { readonly mode: NodeAccessMode | null; readonly nowMs: number },
   notes: string[],
 ): Promise<(placement: PodPlacement) => GateVerdict> {
+  const { mode, nowMs } = now;
   const nodes = await source.list(resources.nodes);
   const found = await source.get(resources.configMaps, { namespace: systemNamespace, name: nodesConfigMapName });
   if (nodes === undefined || found.kind === "hidden") {
@@ -26,6 +26,6 @@ export async function findGate(
     const verdict = parseVerdict(text);
     if (verdict !== undefined) verdicts.set(name, verdict);
   }
-  const world = { nodes: nodes.map(projectNode), verdicts, nowMs: systemClock.nowMs(), replicaStartMs: 0 };
+  const world = { nodes: nodes.map(projectNode), verdicts, nowMs, replicaStartMs: 0 };
   return (placement) => gateVerdict(placement, mode, world);
 }

@@ -6,7 +6,11 @@ import type { Component } from "../cluster/component.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
 import type { ObservedStore } from "../cluster/store.ts";
 import type { TokenReviewer } from "../cluster/token-review.ts";
-import { registryCertificateSecretName, tokenSigningSecretName } from "../config/names.ts";
+import {
+  registryCertificateSecretName,
+  registryProvidedCertificateSecretName,
+  tokenSigningSecretName,
+} from "../config/names.ts";
 import type { Check, Checks } from "../http/operations.ts";
 import { createHttpsServer, type HttpHandler } from "../http/server.ts";
 import type { Log } from "../log.ts";
@@ -42,6 +46,7 @@ export type GatewayNeeds = {
     readonly admin: ObservedStore<KubernetesObject>;
     readonly users: ObservedStore<KubernetesObject>;
     readonly certificate: ObservedStore<KubernetesObject>;
+    readonly providedCertificate: ObservedStore<KubernetesObject>;
     readonly tokenSigning: ObservedStore<KubernetesObject>;
   };
   /** Metadata is enough. */
@@ -87,6 +92,12 @@ export function createGateway(needs: GatewayNeeds): Gateway {
     certificate: createSecretCertificateSource({
       secrets: needs.secrets.certificate,
       key: `${needs.namespace}/${registryCertificateSecretName}`,
+    }),
+    // A certificate of the user's own, for the names that it has; see LocalRegistry `certificate`.
+    namedCertificate: createSecretCertificateSource({
+      secrets: needs.secrets.providedCertificate,
+      key: `${needs.namespace}/${registryProvidedCertificateSecretName}`,
+      whenGone: "forget",
     }),
     continueByHandler: true,
     // A slow layer takes as long as it takes: the forwarder has its own timer for clients that stall.

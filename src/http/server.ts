@@ -1,10 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { Socket } from "node:net";
+import type { SecureContext } from "node:tls";
 import type { Clock } from "../clock.ts";
 import type { Component } from "../cluster/component.ts";
 import type { Log } from "../log.ts";
 import type { CertificateSource } from "../tls/serving-certificate.ts";
+import { createNamedContext } from "./named-context.ts";
 
 /** An express application is one. */
 export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => unknown;
@@ -17,6 +19,8 @@ export type HttpsServerNeeds = {
   /** All addresses unless given. */
   readonly host?: string | undefined;
   readonly certificate: CertificateSource;
+  /** Given to clients that ask for one of its names; absent, or while it is undefined, all are given `certificate`. */
+  readonly namedCertificate?: CertificateSource;
   /**
    * True: the handler answers `Expect: 100-continue` itself, by `response.writeContinue()` before it reads the body, so
    * that a refused upload never starts. Else Node does it at once.
@@ -112,10 +116,18 @@ function serverOptions(needs: HttpsServerNeeds, limits: HttpsServerLimits) {
     cert: pair?.certificate,
     key: pair?.key,
     minVersion: "TLSv1.2" as const,
+    ...(needs.namedCertificate === undefined ? {} : { SNICallback: sniCallback(needs.namedCertificate, needs) }),
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     headersTimeout: limits.headersTimeoutMs,
     requestTimeout: limits.requestTimeoutMs,
     handshakeTimeout: 10_000,
+  };
+}
+
+function sniCallback(source: CertificateSource, needs: HttpsServerNeeds) {
+  const contextFor = createNamedContext(source, needs.log);
+  return (name: string, done: (error: Error | null, context?: SecureContext) => void): void => {
+    done(null, contextFor(name));
   };
 }
 

@@ -20,25 +20,29 @@ export function readMarker(text: string): FolderOrigin | undefined {
   return text.startsWith(`${marker} (folder: made)`) ? "made" : "found";
 }
 
-/**
- * The text of `hosts.toml`. `server`, a root-level `ca` and a `[host]` table all name the same address: with `server`
- * alone containerd 1.6 ignores the file, and without it a 404 hides behind the error of a fallback to a name that no
- * node resolves. TLS goes to the address itself, which the certificate names.
- *
- * @param caPath the CA file as the container runtime sees it, absolute; null where the system's trust is enough
- * @see https://github.com/containerd/containerd/blob/main/docs/hosts.md
- */
+/** The text of `hosts.toml` as the agent writes it: our marker and hostsTomlBody. */
 export function renderHostsToml(
   registry: Pick<OrderedRegistry, "server">,
   caPath: string | null,
   origin: FolderOrigin,
 ): string {
+  return markerLine(origin) + hostsTomlBody(registry.server, caPath);
+}
+
+/**
+ * `server`, a root-level `ca` and a `[host]` table all name the same address: with `server` alone containerd 1.6
+ * ignores the file, and without it a 404 hides behind the error of a fallback to a name that no node resolves. TLS
+ * goes to the address itself, which the certificate names.
+ *
+ * @param caPath the CA file as the container runtime sees it, absolute; null where the system's trust is enough
+ * @see https://github.com/containerd/containerd/blob/main/docs/hosts.md
+ */
+export function hostsTomlBody(server: string, caPath: string | null): string {
   const ca = caPath === null ? "" : `ca = ${JSON.stringify(caPath)}\n`;
   return [
-    markerLine(origin),
-    `server = ${JSON.stringify(registry.server)}\n`,
+    `server = ${JSON.stringify(server)}\n`,
     ca,
-    `\n[host.${JSON.stringify(registry.server)}]\n`,
+    `\n[host.${JSON.stringify(server)}]\n`,
     `  capabilities = ["pull", "resolve", "push"]\n`,
     ca === "" ? "" : `  ${ca}`,
   ].join("");

@@ -27,6 +27,20 @@ type Parsed = {
   readonly contracts: ReadonlyMap<string, ContractVerdict>;
 };
 
+/** Reads the data of ConfigMap `slipway-nodes`; what is no verdict is left out. */
+export function parseVerdicts(data: unknown): Parsed {
+  const verdicts = new Map<string, NodeVerdict>();
+  const contracts = new Map<string, ContractVerdict>();
+  for (const [key, text] of Object.entries(data ?? {})) {
+    if (key === autoKey || typeof text !== "string") continue;
+    const verdict = isContractEntry(key) ? undefined : parseVerdict(text);
+    if (verdict !== undefined) verdicts.set(key, verdict);
+    const contract = isContractEntry(key) ? parseContract(text) : undefined;
+    if (contract !== undefined) contracts.set(contract.node, contract);
+  }
+  return { verdicts, contracts };
+}
+
 /** The verdicts of all nodes, kept in ConfigMap `slipway-nodes`, so that every replica of serve has the same. */
 export type VerdictBook = {
   /** By node name; the same map until something changes. */
@@ -118,17 +132,8 @@ export function createVerdictBook(needs: {
 
   function read(): Parsed {
     if (parsed !== undefined) return parsed;
-    const verdicts = new Map<string, NodeVerdict>();
-    const contracts = new Map<string, ContractVerdict>();
-    for (const key of new Set([...Object.keys(observed()), ...ahead.keys()])) {
-      const text = key === autoKey ? undefined : textOf(key);
-      if (text === undefined) continue;
-      const contract = isContractEntry(key) ? parseContract(text) : undefined;
-      const verdict = isContractEntry(key) ? undefined : parseVerdict(text);
-      if (contract !== undefined) contracts.set(contract.node, contract);
-      if (verdict !== undefined) verdicts.set(key, verdict);
-    }
-    parsed = { verdicts, contracts };
+    const keys = new Set([...Object.keys(observed()), ...ahead.keys()]);
+    parsed = parseVerdicts(Object.fromEntries([...keys].map((key) => [key, textOf(key)])));
     return parsed;
   }
 

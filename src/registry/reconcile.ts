@@ -6,7 +6,7 @@ import type { WorkOutcome } from "../cluster/queue.ts";
 import { apiVersionOf, resources } from "../cluster/resource.ts";
 import { validateLocalRegistry } from "../config/custom-resource.ts";
 import type { LocalRegistrySpec } from "../config/local-registry.ts";
-import { hostingConfigMapName, systemNamespace } from "../config/names.ts";
+import { hostingConfigMapName, registryProvidedCertificateSecretName, systemNamespace } from "../config/names.ts";
 import { registryNames } from "../config/registry-names.ts";
 import type { Log } from "../log.ts";
 import type { NodesStatus } from "../node/node-status.ts";
@@ -17,6 +17,7 @@ import { decideHosting } from "./hosting.ts";
 import { hostingDocument, isOurDocument, registryEndpoints } from "./hosting-document.ts";
 import type { ObjectWriter } from "./object-writer.ts";
 import { readDeployment, readObject, readRollout, readSecrets, readStorage } from "./observe.ts";
+import { decideProvidedCertificate } from "./provided-certificate.ts";
 import { finalizer, type Removal } from "./removal.ts";
 import { decideSecrets } from "./secrets.ts";
 import {
@@ -105,6 +106,19 @@ export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeed
     return decision.findings;
   }
 
+  /** Copies the user's own certificate to where the gateway reads it. */
+  async function provideCertificate(spec: LocalRegistrySpec, signal: AbortSignal): Promise<readonly Finding[]> {
+    const name = spec.certificate?.secretName;
+    const secret =
+      name === undefined ? undefined : await readObject(api, resources.secrets, { namespace, name }, signal);
+    const { copy, findings } = decideProvidedCertificate(spec, secret, { namespace, nowMs: clock.nowMs() });
+    if (copy.kind === "remove") {
+      await writer.remove(resources.secrets, { namespace, name: registryProvidedCertificateSecretName }, signal);
+    }
+    if (copy.kind !== "apply") return findings;
+    return [...findings, ...(await writer.apply([{ resource: resources.secrets, object: copy.secret }], signal))];
+  }
+
   async function host(spec: LocalRegistrySpec, signal: AbortSignal): Promise<Hosted> {
     const secretFindings = await ensureSecrets(signal);
     const { http } = await readSecrets(api, namespace, signal);
@@ -115,16 +129,18 @@ export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeed
     const own = { namespace, images, injectMode, deployment, hasCertificate: needs.hasCertificate() };
     const decision = decideHosting(spec, { ...facts, ...own, tokenAuthority });
     const refused = await writer.apply(decision.objects, signal);
+    const certificate = await provideCertificate(spec, signal);
     // While something blocks, what runs already stays: its objects are not superfluous, only undecided.
     if (!decision.findings.some((finding) => finding.blocks)) await writer.prune(decision.objects, signal);
     const rollout = await readRollout(api, namespace, signal);
     if (rollout?.isCurrent === true && rollout.available > 0) tokenBundle = tokenAuthority;
-    return { findings: [...decision.findings, ...refused, ...secretFindings], rollout };
+    return { findings: [...decision.findings, ...refused, ...secretFindings, ...certificate], rollout };
   }
 
   /** Where a gateway of ours stands behind the URL, logins are derived and handed out as when hosting. */
   async function hostNothing(external: LocalRegistrySpec["external"], signal: AbortSignal): Promise<Hosted> {
     await writer.prune([], signal);
+    await provideCertificate({}, signal);
     tokenBundle = "external";
     const findings = external?.credentialSecretRef === undefined ? await ensureSecrets(signal) : [];
     return { findings, rollout: undefined };

@@ -12,17 +12,24 @@ export type CertificateSource = {
 };
 
 /**
- * The certificate in a Secret (`tls.crt`, `tls.key`). A Secret that is deleted or does not hold a matching pair
+ * The certificate in a Secret (`tls.crt`, `tls.key`). With `whenGone: "keep"`, which is the default, a Secret that is deleted or does not hold a matching pair
  * changes nothing: the last good certificate stays served until the leader has repaired the Secret.
  */
 export function createSecretCertificateSource(needs: {
   readonly secrets: ObservedStore<KubernetesObject>;
   readonly key: ObjectKey;
+  /** `forget`: a Secret that is deleted ends the certificate. */
+  readonly whenGone?: "keep" | "forget";
 }): CertificateSource {
   const handlers: (() => void)[] = [];
   let good: CertificatePair | undefined;
   const refresh = (): boolean => {
     const secret = needs.secrets.get(needs.key);
+    if (secret === undefined && needs.whenGone === "forget") {
+      const had = good !== undefined;
+      good = undefined;
+      return had;
+    }
     const pair = { certificate: secretValue(secret, "tls.crt"), key: secretValue(secret, "tls.key") };
     if (pair.certificate === good?.certificate && pair.key === good.key) return false;
     if (!isPair(pair)) return false;

@@ -134,7 +134,14 @@ export async function startGateway(options: {
     distributionUrl: options.distributionUrl,
     namespace: systemNamespace,
     injectMode: "opt-in",
-    secrets: { keys: secrets, admin: secrets, users: secrets, certificate: secrets, tokenSigning: secrets },
+    secrets: {
+      keys: secrets,
+      admin: secrets,
+      users: secrets,
+      certificate: secrets,
+      providedCertificate: secrets,
+      tokenSigning: secrets,
+    },
     namespaces,
     localRegistries,
     tokenReviewer: {

@@ -58,6 +58,7 @@ const fullLocalRegistry: LocalRegistrySpec = {
     ingress: { host: "registry.example.com", className: "nginx", tlsSecretName: "registry-tls" },
     extraNames: ["registry.example.org", "*.example.org", "192.0.2.7", "2001:db8::7"],
   },
+  certificate: { secretName: "registry-example-com" },
   nodeAccess: "HostsToml",
   loopbackPort: 7000,
   auth: { sharedRepositories: ["docker.io/library/**", "quay.io/team/*", "base-images"] },

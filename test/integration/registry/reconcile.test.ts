@@ -15,6 +15,7 @@ import { createObjectWriter } from "../../../src/registry/object-writer.ts";
 import { createLocalRegistryReconciler, type LocalRegistryReconcilerNeeds } from "../../../src/registry/reconcile.ts";
 import { RegistryError } from "../../../src/registry/registry-error.ts";
 import { createRemoval, type NodesRelease } from "../../../src/registry/removal.ts";
+import { createSelfSigned } from "../../fake/self-signed.ts";
 import { type RealApiServer, signal, startRealApiServer } from "../cluster/api-server.ts";
 
 const namespace = "slipway-system";
@@ -195,6 +196,41 @@ describe("the reconciler of LocalRegistry at a real API server", () => {
     await assert.rejects(get("deployments", "registry"), { status: 404 });
     const status = (await read()).status as { endpoints: { hostFromClusterNetwork: string } };
     assert.equal(status.endpoints.hostFromClusterNetwork, "registry.example.com");
+    await remove();
+  });
+
+  test("a certificate of the user's own is copied for the gateway, followed, and taken back", async () => {
+    const copyName = "slipway-registry-provided-tls";
+    const own = async (change: "create" | "merge") => {
+      const { cert, key } = createSelfSigned();
+      const encode = (text: string) => Buffer.from(text).toString("base64");
+      const data = { "tls.crt": encode(cert), "tls.key": encode(key) };
+      const address = { namespace, name: "registry-example-com" };
+      if (change === "merge") await server.api.merge(resources.secrets, address, { data }, signal);
+      else
+        await server.api.create(resources.secrets, { metadata: address, type: "kubernetes.io/tls", data }, { signal });
+      return data;
+    };
+    const copy = async () => (await get("secrets", copyName)).data;
+    await create({ certificate: { secretName: "registry-example-com" } });
+    const subject = reconciler();
+    await subject.reconcile("default", signal);
+    await makeAvailable();
+    await subject.reconcile("default", signal);
+    assert.equal(await readyReason(), "CertificateNotFound");
+    const first = await own("create");
+    await subject.reconcile("default", signal);
+    assert.deepEqual(await copy(), first);
+    assert.equal(await readyReason(), "Serving");
+    const second = await own("merge");
+    await subject.reconcile("default", signal);
+    assert.deepEqual(await copy(), second);
+    await server.api.delete(resources.secrets, { namespace, name: "registry-example-com" }, { signal });
+    await subject.reconcile("default", signal);
+    assert.deepEqual(await copy(), second, "what is missing changes nothing that is served");
+    await patch({ certificate: null });
+    await subject.reconcile("default", signal);
+    await assert.rejects(copy(), { status: 404 });
     await remove();
   });
 

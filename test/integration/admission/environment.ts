@@ -1,0 +1,166 @@
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { systemClock } from "../../../src/clock.ts";
+import { ApiError, type ClusterApi } from "../../../src/cluster/api.ts";
+import { type ClusterTransport, createTransport } from "../../../src/cluster/client.ts";
+import { createClusterApi } from "../../../src/cluster/kubernetes-api.ts";
+import type { KubernetesObject } from "../../../src/cluster/object.ts";
+import { resources } from "../../../src/cluster/resource.ts";
+import { type DevFile, startDevEnvironment } from "../../../src/command/dev-environment.ts";
+import { findControlPlanePrograms } from "../../../src/dev/programs.ts";
+import { createLog } from "../../../src/log.ts";
+import { openArchive } from "../../../src/registry/archive/open.ts";
+import { openContent } from "../../../src/registry/archive/open-content.ts";
+import { createRegistryClient, type RegistryClient } from "../../../src/registry/client.ts";
+import { pushImage } from "../../../src/registry/push.ts";
+import { writeOciLayout } from "../../fake/image-folder.ts";
+import { type KubectlResult, runKubectl } from "./kubectl.ts";
+import { sumOfSeries } from "./metric.ts";
+
+/** Everything of Slipway on a real API server and a real Distribution, and hands to act on it as a user. */
+export type AdmissionEnvironment = {
+  readonly file: DevFile;
+  /** `host:port` that references of the local registry begin with. */
+  readonly host: string;
+  /** As an administrator. */
+  readonly api: ClusterApi;
+  readonly transport: ClusterTransport;
+  readonly registry: RegistryClient;
+  readonly signal: AbortSignal;
+  kubectl(args: readonly string[], input?: unknown): Promise<KubectlResult>;
+  /** A namespace with its default account; opted in unless the labels say otherwise. */
+  namespace(name: string, labels?: Readonly<Record<string, string>>): Promise<void>;
+  /** Pushes an image to `<repository>:<tag>` and waits until serve knows it. @returns its digest */
+  push(repository: string, tag: string): Promise<string>;
+  /** Deletes the manifest and waits until serve knows that it is gone. */
+  removeImage(repository: string, digest: string, tag: string): Promise<void>;
+  /** Calls of one webhook entry, by the API server's own count. */
+  webhookCalls(name: string, operation: "CREATE" | "UPDATE"): Promise<number>;
+  /** Errors of match conditions by the API server's count, and of admission by serve's own. */
+  faults(): Promise<{ readonly matchConditions: number; readonly internal: number }>;
+  stop(): Promise<void>;
+};
+
+export const optedIn = { "slipway.dev/inject": "enabled" };
+
+/** @throws SlipwayError as startDevEnvironment */
+export async function startAdmissionEnvironment(): Promise<AdmissionEnvironment> {
+  const log = createLog({ level: "silent" });
+  const environment = await startDevEnvironment({ state: undefined, env: process.env, announce: () => {}, log });
+  const { file } = environment;
+  const { kubectl } = await findControlPlanePrograms({ env: process.env, announce: () => {} });
+  const shared = { clock: systemClock, random: Math.random, log };
+  const transport = createTransport({ kubeconfig: file.kubeconfig, ...shared });
+  const api = createClusterApi(transport);
+  const stop = new AbortController();
+  const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(300_000)]);
+  const [ca, password] = await Promise.all([
+    readFile(file.registry.caFile, "utf8"),
+    readFile(file.registry.passwordFile, "utf8"),
+  ]);
+  const login = { username: file.registry.username, password };
+  const registry = createRegistryClient({ origin: file.registry.url, ca: () => ca, login: () => login, ...shared });
+  const host = new URL(file.registry.url).host;
+  const apiMetrics = async () => {
+    const path = "/metrics";
+    const answer = await transport.stream({ method: "GET", path, accept: "text/plain", signal });
+    return (await answer.toArray()).join("");
+  };
+  const serveMetrics = async () => (await fetch(`${file.operations.url}/metrics`)).text();
+
+  const namespace = async (name: string, labels: Readonly<Record<string, string>> = optedIn): Promise<void> => {
+    await api.create(resources.namespaces, { metadata: { name, labels } }, { signal });
+    await eventually(`account default of ${name}`, () => exists(api, name, signal));
+  };
+  /** What a pod of the namespace would get, told by a dry run. */
+  const preview = async (name: string, image: string): Promise<string> => {
+    const pod = { metadata: { generateName: "probe-", namespace: name }, spec: { containers: [{ name: "a", image }] } };
+    const created = await api.create(resources.pods, pod as never, { dryRun: true, signal });
+    return (created.spec as { containers: readonly { image: string }[] }).containers[0]?.image ?? "";
+  };
+
+  await namespace("probe");
+  await eventually("the pull Secret of probe", async () => {
+    const image = await preview("probe", "nginx");
+    return image === "nginx" && (await hasSecret(api, "probe", signal));
+  });
+
+  return {
+    file,
+    host,
+    api,
+    transport,
+    registry,
+    signal,
+    kubectl: (args, input) => runKubectl(kubectl, ["--kubeconfig", file.kubeconfig, ...args], input),
+    namespace,
+    async push(repository, tag) {
+      const folder = await writeOciLayout({});
+      const archive = await openArchive(await openContent(folder.path));
+      const [image] = archive.images;
+      if (image === undefined) throw new Error(`no image in ${folder.path}`);
+      const progress = { begin() {}, sent() {}, done() {} };
+      await pushImage({ client: registry, progress, signal }, image, { repository, tag });
+      await archive.close();
+      await rm(join(folder.path), { recursive: true });
+      const source = `${repository}:${tag}`;
+      await eventually(
+        `${source} in the catalogue`,
+        async () => (await preview("probe", source)) === `${host}/${source}`,
+      );
+      return folder.digest;
+    },
+    async removeImage(repository, digest, tag) {
+      await registry.deleteManifest(repository, digest, signal);
+      const source = `${repository}:${tag}`;
+      await eventually(`${source} out of the catalogue`, async () => (await preview("probe", source)) === source);
+    },
+    async webhookCalls(name, operation) {
+      const series = "apiserver_admission_webhook_admission_duration_seconds_count";
+      return sumOfSeries(await apiMetrics(), series, { name, operation });
+    },
+    async faults() {
+      return {
+        matchConditions: sumOfSeries(
+          await apiMetrics(),
+          "apiserver_admission_match_condition_evaluation_errors_total",
+          {},
+        ),
+        internal: sumOfSeries(await serveMetrics(), "slipway_admission_internal_errors_total", {}),
+      };
+    },
+    async stop() {
+      stop.abort();
+      registry.close();
+      await transport.close();
+      await environment.stop();
+    },
+  };
+}
+
+/** Looks again until it is so. @throws when it is not within 20 seconds */
+export async function eventually(what: string, isSo: () => Promise<boolean>): Promise<void> {
+  const deadlineMs = systemClock.monotonicMs() + 20_000;
+  while (!(await isSo())) {
+    if (systemClock.monotonicMs() > deadlineMs) throw new Error(`waited in vain for ${what}`);
+    await systemClock.sleep(20, new AbortController().signal);
+  }
+}
+
+async function exists(api: ClusterApi, namespace: string, signal: AbortSignal): Promise<boolean> {
+  return isThere(() => api.get(resources.serviceAccounts, { namespace, name: "default" }, signal));
+}
+
+export async function hasSecret(api: ClusterApi, namespace: string, signal: AbortSignal): Promise<boolean> {
+  return isThere(() => api.get(resources.secrets, { namespace, name: "slipway-pull" }, signal));
+}
+
+async function isThere(read: () => Promise<KubernetesObject>): Promise<boolean> {
+  try {
+    await read();
+    return true;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return false;
+    throw error;
+  }
+}
