@@ -36,9 +36,9 @@ export function adviseOn(inspection: Inspection): Warnings {
     warnings.add(`${nameImages(group)}${group[0]?.decision.outcome === "rewritten" ? "" : leaves}: ${reason}`);
   }
   const isSaid = images.some(({ decision }) => decision.outcome === "no-pull-secret");
-  const lacksSecret = wantsSecret && !secrets.isNamed && !secrets.canAppend && secrets.problem !== undefined;
-  if (lacksSecret && !isSaid && secrets.problem !== noCredential) {
-    warnings.add(`${pullSecretName} was not added to imagePullSecrets: ${secrets.problem}`);
+  const { problem, isNamed, canAppend } = secrets;
+  if (wantsSecret && !isNamed && !isSaid && problem !== undefined && problem !== noCredential) {
+    warnings.add(canAppend ? problem : `${pullSecretName} was not added to imagePullSecrets: ${problem}`);
   }
   return warnings;
 }

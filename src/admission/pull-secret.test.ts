@@ -24,8 +24,10 @@ describe("the pull Secret", () => {
   });
   test("is not added when it would be empty", () =>
     assert.equal(secretsOf({ secret: { kind: "empty" } }, {}), undefined));
-  test("is not added when another owns the name", () =>
-    assert.equal(secretsOf({ secret: { kind: "unavailable", reason: "it is not ours" } }, {}), undefined));
+  test("is added when it cannot be relied on: it may come later, when nothing can be added any more", () =>
+    assert.deepEqual(secretsOf({ secret: { kind: "unavailable", reason: "it is not ours" } }, {}), [
+      { name: "slipway-pull" },
+    ]));
   test("is not added when no image wants it", () => assert.equal(secretsOf({ wantedFor: [] }, {}), undefined));
   test("is added when an image wants it", () =>
     assert.deepEqual(secretsOf({ wantedFor: ["quay.io"] }, { containers: [{ name: "c", image: "quay.io/a/b" }] }), [

@@ -27,7 +27,8 @@ export function readPullSecrets(pod: PodReading, state: SecretState, isCreate: b
   const names = namesIn(list);
   const isNamed = names.includes(pullSecretName);
   const isList = list === undefined || list === null || Array.isArray(list);
-  const canAppend = isCreate && isList && state.kind === "ready";
+  // Also a Secret that cannot be relied on now: it may come later, and then nothing can be added to the pod.
+  const canAppend = isCreate && isList && state.kind !== "empty";
   return { list, names, isNamed, canAppend, problem: problemOf(state, { isCreate, isNamed, isList }) };
 }
 

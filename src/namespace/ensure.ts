@@ -87,7 +87,7 @@ export function createSecretEnsure(needs: EnsureNeeds): SecretEnsure {
     ]);
     if (state === undefined) return unavailable("no credentials have been compiled yet");
     if (namespace === undefined || namespace.terminating) return unavailable("the namespace is going away");
-    if (!isOptedIn(namespace, selection)) return unavailable("the namespace is not opted in");
+    if (!isOptedIn(namespace, selection)) return { kind: "empty" };
     const desired = desiredPullSecret(state, namespace);
     const step = decideEnsure(secret, desired);
     if (step.kind !== "write") return stateOf(step);
