@@ -139,6 +139,7 @@ async function start(
         },
         defaults: true,
         credentialFiles: join(folder, "credentials"),
+        keyGraceMs: 2_000, // no kubelet here, whose mounted Secrets would lag
         serveNames: [],
       },
       log,

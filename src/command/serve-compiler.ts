@@ -3,6 +3,7 @@ import { registryKeysSecretName } from "../config/names.ts";
 import { createFileSource } from "../credential/file.ts";
 import { createSourceFollower, type SourceFollower } from "../credential/source-follower.ts";
 import { type Compiler, type CompilerInput, createCompiler } from "../leader/compiler.ts";
+import { highestRevision } from "../namespace/observed.ts";
 import { readRegistryKeys } from "../registry/keys.ts";
 import { readAdminLogin } from "../registry/secrets.ts";
 import type { ServeReplica } from "./serve-replica.ts";
@@ -47,6 +48,7 @@ export function createServeCompiler(
   const compiler = createCompiler({
     read,
     observed: () => ({ secret: replica.view.secret(), compiled: replica.compiled() }),
+    highestRevision: () => Math.max(...[stores.pullSecrets, stores.pushSecrets ?? []].flat().map(highestRevision)),
     api: replica.api,
     namespace: replica.namespace,
     clock,

@@ -2,10 +2,17 @@ import { randomBytes } from "node:crypto";
 import type { Component } from "../cluster/component.ts";
 import { createQueue } from "../cluster/queue.ts";
 import { runUntil } from "../cluster/run-until.ts";
-import { registryCertificateSecretName, tokenAuthoritySecretName } from "../config/names.ts";
+import {
+  pullSecretName,
+  pushSecretName,
+  registryCertificateSecretName,
+  registryKeysSecretName,
+  tokenAuthoritySecretName,
+} from "../config/names.ts";
 import { createAccessChoice } from "../leader/access-choice.ts";
 import { createCredentialFinalizer } from "../leader/credential-finalizer.ts";
 import { createDefaultsOnce } from "../leader/defaults.ts";
+import { createKeyRotation } from "../leader/key-rotation.ts";
 import { createNodesRelease } from "../leader/nodes-release.ts";
 import { createObjectStatuses } from "../leader/object-statuses.ts";
 import { createStatusWriter } from "../leader/status.ts";
@@ -39,6 +46,11 @@ export type LeaderOptions = {
   readonly credentialFiles: string;
   /** Take the taint `slipway.dev/not-ready` off nodes that pass; needs the right to patch nodes. */
   readonly nodeTaint?: boolean;
+  /**
+   * How long the registry accepts the previous key generation after every namespace has the new one: a mounted Secret
+   * follows within kubelet's sync period and cache. 90 s unless given.
+   */
+  readonly keyGraceMs?: number;
   /** Further names of serve's own certificate. */
   readonly serveNames: readonly string[];
 };
@@ -46,6 +58,7 @@ export type LeaderOptions = {
 const reconcileKey = "default";
 const hostingWaitsFor = [tokenAuthoritySecretName, registryCertificateSecretName];
 const stepTimeoutMs = 30_000;
+const defaultKeyGraceMs = 90_000;
 
 /**
  * The elected half of serve. Everything is put together once; `lead` runs it for as long as this replica holds the
@@ -188,6 +201,23 @@ export function createServeLeader(
     clock,
   });
 
+  const keyRotation = createKeyRotation({
+    secret: () => replica.secret(registryKeysSecretName),
+    compiled: replica.compiled,
+    progress,
+    secretsOf: (name) =>
+      [
+        stores.pullSecrets.get(`${name}/${pullSecretName}`),
+        stores.pushSecrets?.get(`${name}/${pushSecretName}`),
+      ].filter((secret) => secret !== undefined),
+    api,
+    graceMs: options.keyGraceMs ?? defaultKeyGraceMs,
+    randomBytes,
+    ...timing,
+    log,
+    metrics,
+  });
+
   // What changes, and whom it concerns. Handlers only note; nothing runs unless this replica leads.
   stores.localRegistries.onChange(() => {
     compiler.touch();
@@ -208,6 +238,7 @@ export function createServeLeader(
   });
   stores.secrets.onChange((key) => {
     compiler.touch();
+    if (key.endsWith(`/${registryKeysSecretName}`)) keyRotation.touch();
     const provided = replica.registrySpec()?.certificate?.secretName ?? [];
     const isAwaited = [...hostingWaitsFor, provided].flat().some((name) => key.endsWith(`/${name}`));
     if (isAwaited) registryQueue.add(reconcileKey);
@@ -229,6 +260,7 @@ export function createServeLeader(
     namespaces,
     statuses,
     finalizer,
+    keyRotation,
     stranded,
     registryQueue,
     access,

@@ -23,6 +23,7 @@ export const commandTable: CommandTable = {
     summary: "Files for hosts that are no Kubernetes nodes: containerd, Docker, CRI-O",
     load: () => import("./node-files.ts"),
   },
+  rotate: { summary: "Give every namespace a new login of the local registry", load: () => import("./rotate.ts") },
   version: { summary: "Print the version", load: () => import("./version.ts") },
 };
 

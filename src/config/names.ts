@@ -27,6 +27,11 @@ export const namespaceUidAnnotation = "slipway.dev/namespace-uid";
 /** On a pull Secret: registry key → `key_name` of a Tutor dictionary, as JSON; information for people. */
 export const keyNamesAnnotation = "slipway.dev/key-names";
 
+/** On Secret `slipway-registry-keys`: any new value asks for a new key generation. */
+export const rotateKeyAnnotation = "slipway.dev/rotate";
+/** On Secret `slipway-registry-keys`: how far the rotation is, as JSON; written by the leader. */
+export const keyRotationAnnotation = "slipway.dev/rotation";
+
 export const pullSecretName = "slipway-pull";
 export const pushSecretName = "slipway-push";
 

@@ -19,6 +19,8 @@ export type PullCredentialStatus = {
   readonly conditions?: readonly Condition[];
   /** Registry keys covered, sorted. */
   readonly registries?: readonly string[];
+  /** Keys that another login of the same key comes before; at most 20. */
+  readonly conflicts?: readonly { readonly registry: string; readonly winner: string }[];
   readonly observedRevision?: number;
   readonly namespaces?: {
     readonly synced: number;

@@ -7,7 +7,7 @@ import type { KubernetesObject } from "../cluster/object.ts";
 import { createQueue } from "../cluster/queue.ts";
 import { resources } from "../cluster/resource.ts";
 import type { Compiled } from "../config/compiled.ts";
-import { compiledSecret, sameContent } from "../config/compiled-secret.ts";
+import { compiledSecret, readCompiled, sameContent } from "../config/compiled-secret.ts";
 import type { Log } from "../log.ts";
 import { type CompiledState, type CompileStateInput, compileState } from "./compile-state.ts";
 
@@ -18,6 +18,8 @@ export type CompilerNeeds = {
   readonly read: () => CompilerInput;
   /** The compiled Secret as observed, and what it holds. */
   readonly observed: () => { readonly secret: KubernetesObject | undefined; readonly compiled: Compiled | undefined };
+  /** The highest revision that any Secret in the cluster was written from; 0 when there is none. */
+  readonly highestRevision: () => number;
   readonly api: ClusterApi;
   readonly namespace: string;
   readonly clock: Clock;
@@ -55,15 +57,22 @@ export function createCompiler(needs: CompilerNeeds): Compiler {
 
   const basis = () => {
     const { secret, compiled } = needs.observed();
-    if (written !== undefined && written.compiled.revision > (compiled?.revision ?? 0)) return written;
-    return { compiled, resourceVersion: secret?.metadata.resourceVersion };
+    if (written !== undefined && written.compiled.revision > (compiled?.revision ?? 0)) {
+      return { ...written, isStored: true };
+    }
+    // What is in memory outlives a Secret that was deleted or damaged, which then has to be written anew.
+    const isStored = compiled !== undefined && readCompiled(secret)?.revision === compiled.revision;
+    return { compiled, resourceVersion: secret?.metadata.resourceVersion, isStored };
   };
 
   async function compile(signal: AbortSignal): Promise<void> {
-    const { compiled: previous, resourceVersion } = basis();
+    const { compiled: previous, resourceVersion, isStored } = basis();
     const state = compileState({ ...needs.read(), previous });
-    const changed = !sameContent(previous, state.compiled);
-    const compiled = { ...state.compiled, revision: (previous?.revision ?? 0) + (changed ? 1 : 0) };
+    const changed = !isStored || !sameContent(previous, state.compiled);
+    // Without a previous state it is the first start, or the Secret was lost: Secrets that were written before must not
+    // be taken for newer than what is counted anew.
+    const before = previous?.revision ?? needs.highestRevision();
+    const compiled = { ...state.compiled, revision: before + (changed ? 1 : 0) };
     if (changed) {
       written = { compiled, resourceVersion: await write(compiled, resourceVersion, signal) };
       log.info({ revision: compiled.revision }, "compiled state written");

@@ -8,7 +8,7 @@ import { isOptedIn, type NamespaceSelection } from "./selection.ts";
 
 /** What the last look at a namespace came to. */
 export type NamespaceResult =
-  /** Its pull Secret holds what this revision of the compiled state asks for. */
+  /** Its Secrets hold what this revision of the compiled state asks for. */
   | { readonly kind: "synced"; readonly revision: number }
   /** One CamelCase word, stable. */
   | { readonly kind: "failing"; readonly reason: string };
@@ -21,8 +21,16 @@ export type SyncProgress = {
   statusOf(credentialName: string): Required<Pick<PullCredentialStatus, "observedRevision" | "namespaces">> | undefined;
   /** Whether every served namespace has been looked at with the compiled state of `revision` or a later one. */
   hasReached(revision: number): boolean;
+  /** How many served namespaces have what `revision` or a later one asks for, and which do not yet. */
+  reach(revision: number): RevisionReach;
   /** Called after a result changed; the handler only notes it. */
   onChange(handler: () => void): void;
+};
+
+export type RevisionReach = {
+  readonly total: number;
+  /** By name; `reason` is why the last write failed, absent when there was none yet. */
+  readonly behind: readonly { readonly name: string; readonly reason?: string }[];
 };
 
 const failingAtMost = 20;
@@ -105,6 +113,14 @@ export function createSyncProgress(needs: {
     },
     hasReached(revision) {
       return served().every(({ result }) => result?.kind === "failing" || (result?.revision ?? 0) >= revision);
+    },
+    reach(revision) {
+      const all = served();
+      const behind = all.flatMap(({ namespace: { name }, result }) => {
+        if (result?.kind === "failing") return [{ name, reason: result.reason }];
+        return (result?.revision ?? 0) >= revision ? [] : [{ name }];
+      });
+      return { total: all.length, behind: behind.sort((left, right) => (left.name < right.name ? -1 : 1)) };
     },
     onChange(handler) {
       handlers.push(handler);

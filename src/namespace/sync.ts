@@ -163,20 +163,24 @@ export function createNamespaceSync(needs: SyncNeeds): NamespaceSync {
   async function reconcileKnown(namespace: ObservedNamespace, signal: AbortSignal): Promise<SyncOutcome> {
     let outcome: SyncOutcome = { kind: "done" };
     const isServed = isOptedIn(namespace, selection) && !namespace.terminating;
+    const revision = compiled()?.revision ?? 0;
+    const results: SecretResult[] = [];
     for (const kind of kinds) {
-      const revision = compiled()?.revision ?? 0;
       const result = await syncSecret(kind, namespace, signal);
       tell(namespace.name, kind, result);
-      if (isServed && kind.name === pullSecretName) recordProgress(namespace.name, result, revision);
+      results.push(result);
       if (result.kind === "stale") outcome = { kind: "retry", reason: "Changed" };
       if (result.kind === "failing" && result.retry) outcome = { kind: "retry", reason: result.reason };
     }
+    if (isServed) recordProgress(namespace.name, results, revision);
     return outcome;
   }
 
-  function recordProgress(name: string, result: SecretResult, revision: number): void {
-    if (result.kind === "failing") progress.record(name, { kind: "failing", reason: result.reason });
-    else if (result.kind === "synced") progress.record(name, { kind: "synced", revision });
+  /** A namespace is as far as the last of its Secrets; `revision` is what it was begun with. */
+  function recordProgress(name: string, results: readonly SecretResult[], revision: number): void {
+    const failed = results.find((result) => result.kind === "failing");
+    if (failed !== undefined) progress.record(name, { kind: "failing", reason: failed.reason });
+    else if (results.every((result) => result.kind === "synced")) progress.record(name, { kind: "synced", revision });
   }
 
   return {

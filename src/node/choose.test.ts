@@ -213,3 +213,22 @@ describe("the plan of node access", () => {
     assert.equal(nextAuto({ nodeAccess: "Auto" }, before, world({ a: both })).mode, "LoopbackProxy");
   });
 });
+
+describe("Auto and contract checks", () => {
+  const failed = { outcome: "failed", reason: "Proxy", message: "", key: "", atMs: 0, failures: 1 } as const;
+  const contracts = new Map([
+    ["a", { node: "a", uid: "", looks: 1, last: "HostsToml" as const, modes: { HostsToml: failed } }],
+  ]);
+  const both: Modes = { External: noName, HostsToml: ok, LoopbackProxy: ok };
+
+  test("a node on which kubelet cannot pull by HostsToml moves the cluster to LoopbackProxy, and it stays there", () => {
+    const chosen = after(world({ a: hosts, b: hosts }));
+    assert.equal(chosen.mode, "HostsToml");
+    const tried = chooseMode(chosen, { ...world({ a: hosts, b: hosts }), contracts });
+    assert.notEqual(tried.triedSinceMs.LoopbackProxy, undefined);
+    const moved = chooseMode(tried, { ...world({ a: both, b: both }), contracts });
+    assert.equal(moved.mode, "LoopbackProxy");
+    const later = chooseMode(moved, { ...world({ a: both, b: both }, 10 * betterForMs), contracts });
+    assert.equal(later.mode, "LoopbackProxy");
+  });
+});

@@ -25,6 +25,8 @@ export type ContractVerdict = {
   readonly uid: string;
   /** Checks so far; handed to the agent as `lookCount`, so that it looks afresh after each. */
   readonly looks: number;
+  /** Mode of the last check: a mode that comes back is checked anew. */
+  readonly last: NodeAccessMode | null;
   /** A mode that failed is remembered while another one is in use, so that Auto does not go back and forth. */
   readonly modes: Readonly<Partial<Record<NodeAccessMode, ContractResult>>>;
 };
@@ -60,15 +62,23 @@ export function contractKey(facts: {
   return createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 16);
 }
 
-/** The last result of a node in a mode; undefined for one of an earlier node of the same name. */
+/** The last result of a node in a mode. */
 export function contractResult(
   node: Pick<NodeView, "name" | "uid">,
   mode: NodeAccessMode,
   contracts: ReadonlyMap<string, ContractVerdict> | undefined,
 ): ContractResult | undefined {
+  return contractOf(node, contracts)?.modes[mode];
+}
+
+/** All results of a node, unless they are of an earlier node of the same name. */
+export function contractOf(
+  node: Pick<NodeView, "name" | "uid">,
+  contracts: ReadonlyMap<string, ContractVerdict> | undefined,
+): ContractVerdict | undefined {
   const verdict = contracts?.get(node.name);
   if (verdict === undefined) return undefined;
-  return verdict.uid === "" || node.uid === "" || verdict.uid === node.uid ? verdict.modes[mode] : undefined;
+  return verdict.uid === "" || node.uid === "" || verdict.uid === node.uid ? verdict : undefined;
 }
 
 /** Counts a result into the verdict of its node. */
@@ -84,16 +94,22 @@ export function nextContract(
     node: node.name,
     uid: node.uid,
     looks: (known?.looks ?? 0) + 1,
+    last: mode,
     modes: { ...known?.modes, [mode]: { ...rest, message: rest.message.slice(0, messageLimit), failures } },
   };
 }
 
 /**
- * Milliseconds until the next check of a node: 0 for one that was never checked or under another key, undefined for
- * one that passed. After one that did not pass: a minute, doubling, to a quarter of an hour.
+ * Milliseconds until the next check of a node: 0 for one that was never checked, or last in another mode or under
+ * another key, undefined for one that passed. After one that did not pass: a minute, doubling, to a quarter of an hour.
  */
-export function contractDueInMs(result: ContractResult | undefined, key: string, nowMs: number): number | undefined {
-  if (result === undefined || result.key !== key) return 0;
+export function contractDueInMs(
+  verdict: ContractVerdict | undefined,
+  target: { readonly mode: NodeAccessMode; readonly key: string },
+  nowMs: number,
+): number | undefined {
+  const result = verdict?.last === target.mode ? verdict.modes[target.mode] : undefined;
+  if (result === undefined || result.key !== target.key) return 0;
   if (result.outcome === "passed") return undefined;
   const retryMs = Math.min(lastRetryMs, firstRetryMs * 2 ** Math.min(10, Math.max(0, result.failures - 1)));
   return Math.max(0, Math.min(retryMs, result.atMs + retryMs - nowMs));
@@ -112,8 +128,8 @@ export function parseContract(text: string): ContractVerdict | undefined {
     const result = isNodeAccessMode(mode) ? parseResult(entry) : undefined;
     if (isNodeAccessMode(mode) && result !== undefined) modes[mode] = result;
   }
-  const { node, uid, looks } = value;
-  return { node, uid: textOf(uid), looks: countOf(looks), modes };
+  const { node, uid, looks, last } = value;
+  return { node, uid: textOf(uid), looks: countOf(looks), last: isNodeAccessMode(last) ? last : null, modes };
 }
 
 function parseResult(value: unknown): ContractResult | undefined {

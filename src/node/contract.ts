@@ -7,7 +7,7 @@ import { createQueue, type WorkOutcome } from "../cluster/queue.ts";
 import type { Log } from "../log.ts";
 import { RegistryError } from "../registry/registry-error.ts";
 import type { ContractFinding, ContractRun, ContractTarget } from "./contract-run.ts";
-import { type ContractResult, contractDueInMs, contractResult, nextContract } from "./contract-verdict.ts";
+import { type ContractResult, contractDueInMs, contractOf, contractResult, nextContract } from "./contract-verdict.ts";
 import type { NodeView } from "./node-view.ts";
 import { type NodesNow, verdictOf } from "./standing.ts";
 import { verdictTrusts } from "./verdict.ts";
@@ -104,7 +104,7 @@ export function createContractCheck(needs: {
     book.noteContract(verdict);
     meter.show([...book.contracts().values()].map(({ modes }) => modes[mode]));
     tell(node, { previous, found, target });
-    const dueInMs = contractDueInMs(verdict.modes[mode], key, clock.nowMs());
+    const dueInMs = contractDueInMs(verdict, target, clock.nowMs());
     return dueInMs === undefined ? { kind: "done" } : { kind: "again", afterMs: dueInMs };
   }
 
@@ -166,7 +166,7 @@ function nextCheckInMs(
   const verdict = verdictOf(node, world.verdicts);
   if (verdict?.modes[target.mode]?.passing !== true) return undefined;
   if (!target.cas.every((fingerprint) => verdictTrusts(verdict, fingerprint))) return undefined;
-  return contractDueInMs(contractResult(node, target.mode, book.contracts()), target.key, world.nowMs);
+  return contractDueInMs(contractOf(node, book.contracts()), target, world.nowMs);
 }
 
 function createMeter(metrics: Registry) {

@@ -191,3 +191,19 @@ describe("the gate", () => {
     assert.match(found.kind === "closed" ? found.reason : "", /^NoAgent: .*slipway-node/);
   });
 });
+
+describe("a contract check and the gate", () => {
+  const contracts = (outcome: "failed" | "exposed", uid = "uid-b") => {
+    const result = { outcome, reason: "Proxy", message: "NO_PROXY", key: "", atMs: 0, failures: 1 };
+    return new Map([["b", { node: "b", uid, looks: 1, last: "HostsToml" as const, modes: { HostsToml: result } }]]);
+  };
+  const now = world(good, goodVerdicts);
+  test("that failed closes it, though the agent passes", () => {
+    const verdict = gateVerdict(anywhere, "HostsToml", { ...now, contracts: contracts("failed") });
+    assert.deepEqual(verdict, { kind: "closed", node: "b", reason: "Proxy: NO_PROXY" });
+  });
+  test("of an earlier node of that name, or about isolation alone, does not", () => {
+    assert.equal(gateVerdict(anywhere, "HostsToml", { ...now, contracts: contracts("failed", "old") }).kind, "open");
+    assert.equal(gateVerdict(anywhere, "HostsToml", { ...now, contracts: contracts("exposed") }).kind, "open");
+  });
+});

@@ -36,6 +36,38 @@ function world(verdicts: Readonly<Record<string, NodeVerdict | undefined>>): Nod
   };
 }
 
+function contracts(name: string, outcome: "passed" | "failed" | "exposed"): NonNullable<NodesNow["contracts"]> {
+  const result = { outcome, reason: "Proxy", message: "add it to NO_PROXY", key: "", atMs: 0, failures: 1 };
+  return new Map([[name, { node: name, uid: "", looks: 1, last: "HostsToml" as const, modes: { HostsToml: result } }]]);
+}
+
+describe("a contract check", () => {
+  const now = world({ a: verdict(true), b: verdict(true) });
+  test("that failed makes NodesReady False, in the runtime's words", () => {
+    const { nodes, condition } = nodesStatus(plan, { ...now, contracts: contracts("b", "failed") });
+    assert.deepEqual(nodes.failing, [{ name: "b", reason: "Proxy: add it to NO_PROXY" }]);
+    assert.equal(nodes.summary, "1/2");
+    assert.deepEqual([condition.status, condition.reason], ["False", "NodesFailing"]);
+  });
+  test("that found a broken isolation makes NodesReady False; pods of that node can pull all the same", () => {
+    const { nodes, condition } = nodesStatus(plan, { ...now, contracts: contracts("b", "exposed") });
+    assert.equal(nodes.summary, "2/2");
+    assert.equal(nodes.failing?.[0]?.name, "b");
+    assert.equal(condition.status, "False");
+  });
+  test("that passed, or was of another mode, changes nothing", () => {
+    const loopback = planAccess({ nodeAccess: "LoopbackProxy" }, noAutoState);
+    for (const found of [contracts("b", "passed"), undefined]) {
+      const { condition } = nodesStatus(plan, { ...now, ...(found === undefined ? {} : { contracts: found }) });
+      assert.equal(condition.status, "True");
+    }
+    assert.notEqual(
+      nodesStatus(loopback, { ...now, contracts: contracts("b", "failed") }).condition.reason,
+      "NodesFailing",
+    );
+  });
+});
+
 describe("status.nodes", () => {
   test("counts ready nodes of all", () => {
     const { nodes, condition } = nodesStatus(plan, world({ a: verdict(true), b: verdict(true) }));

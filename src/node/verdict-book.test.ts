@@ -150,3 +150,30 @@ describe("the book of verdicts", () => {
     assert.equal(book.verdicts().size, 0);
   });
 });
+
+describe("contract verdicts in the book", () => {
+  const contract = {
+    node: "a",
+    uid: "1",
+    looks: 1,
+    last: "HostsToml",
+    modes: { HostsToml: { outcome: "passed", reason: "", message: "", key: "k", atMs: 1, failures: 0 } },
+  } as const;
+
+  test("are apart from what agents report, so that neither overwrites the other", async () => {
+    const { book, state } = open({});
+    book.noteContract(contract);
+    book.note(node, passed);
+    await book.settled();
+    assert.deepEqual(Object.keys(state.data).sort(), ["_contract.a", "a"]);
+    assert.deepEqual(book.contracts().get("a"), contract);
+    assert.deepEqual([...book.verdicts().keys()], ["a"]);
+  });
+  test("go with their node", async () => {
+    const { book, state } = open({});
+    book.noteContract(contract);
+    book.keepOnly(new Set(["b"]));
+    await book.settled();
+    assert.deepEqual(state.data, {});
+  });
+});

@@ -188,7 +188,8 @@ describe("no pod is blocked or stranded", () => {
     await api.create(resources.serviceAccounts, account("locked", []), { signal });
     await api.create(resources.serviceAccounts, account("open", ["slipway-pull"]), { signal });
     const preview = async (serviceAccountName: string) => {
-      const pod = { metadata: { name: "a", namespace: "confined" }, spec: { ...one("tool:1"), serviceAccountName } };
+      const metadata = { name: "preview", namespace: "confined" };
+      const pod = { metadata, spec: { ...one("tool:1"), serviceAccountName } };
       return (await api.create(resources.pods, pod, { dryRun: true, signal })) as unknown as Pod;
     };
     const locked = await createPod(world, "confined", { ...one("tool:1"), serviceAccountName: "locked" });

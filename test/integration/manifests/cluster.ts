@@ -41,10 +41,17 @@ export function serviceAccount(namespace: string, name: string): Identity {
   };
 }
 
-/** Starts an API server; `overlay` names what is applied to it in one go, as a user would. */
-export async function startTestCluster(overlay?: string): Promise<TestCluster> {
+/**
+ * Starts an API server; `overlay` names what is applied to it in one go, as a user would.
+ *
+ * @param apiServerFlags as startControlPlane has them
+ */
+export async function startTestCluster(
+  overlay?: string,
+  apiServerFlags: Readonly<Record<string, string>> = {},
+): Promise<TestCluster> {
   const programs = await findControlPlanePrograms({ env: process.env, announce: () => {} });
-  const controlPlane = await startControlPlane({ programs });
+  const controlPlane = await startControlPlane({ programs, apiServerFlags });
   const kubectl = (args: readonly string[]) =>
     runToEnd({ command: programs.kubectl, args: ["--kubeconfig", controlPlane.kubeconfigPath, ...args] });
   const agent = new Agent({ keepAlive: true, ...clientCertificate(controlPlane.adminKubeconfig) });

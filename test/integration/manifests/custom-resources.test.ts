@@ -86,6 +86,7 @@ const pullCredentialStatus: Required<PullCredentialStatus> = {
   observedGeneration: 1,
   conditions: [condition],
   registries: ["quay.io"],
+  conflicts: [{ registry: "quay.io", winner: "PullCredential base" }],
   observedRevision: 3,
   namespaces: { synced: 1, total: 2, summary: "1/2", failing: [{ name: "b", reason: "Foreign" }] },
 };

@@ -240,6 +240,24 @@ describe("what nobody but an administrator may do", () => {
       review: { verb: "create", resource: "pods" },
     },
     {
+      name: "serve runs commands in the pods of contract checks",
+      as: serve,
+      namespace: names.checkNamespace,
+      review: { verb: "create", resource: "pods/exec" },
+    },
+    {
+      name: "serve changes nodes without the component node-taint",
+      as: serve,
+      namespace: "",
+      review: { verb: "patch", resource: "nodes", name: "a" },
+    },
+    {
+      name: "serve reads Events of user namespaces",
+      as: serve,
+      namespace: "opted-in",
+      review: { verb: "list", group: "events.k8s.io", resource: "events" },
+    },
+    {
       name: "serve runs commands in its own namespace's pods",
       as: serve,
       namespace: names.systemNamespace,
@@ -349,7 +367,14 @@ describe("what nobody but an administrator may do", () => {
 });
 
 describe("all rights of each account are those of the golden file", () => {
-  const places = [names.systemNamespace, names.nodeNamespace, names.checkNamespace, "kube-public", "kube-system"];
+  const places = [
+    names.systemNamespace,
+    names.nodeNamespace,
+    names.checkNamespace,
+    names.checkOtherNamespace,
+    "kube-public",
+    "kube-system",
+  ];
   const accounts = { serve, gateway, "node-agent": nodeAgent };
   for (const [account, identity] of Object.entries(accounts)) {
     test(account, async () => {
