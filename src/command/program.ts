@@ -57,18 +57,22 @@ export async function runProgram(program: Command, context: CommandContext): Pro
     return exitCodes.get(program) ?? 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    if (error instanceof SlipwayError) {
-      const advice = error.code === "KUBECONFIG_INVALID" ? "; give --kubeconfig FILE, or set KUBECONFIG" : "";
-      context.stderr.write(`${program.name()}: ${error.message}${advice}\n`);
-      return 2;
-    }
-    if (error instanceof ApiError) {
-      const advice = error.status === 0 ? "; check the current context of your kubeconfig (kubectl cluster-info)" : "";
-      context.stderr.write(`${program.name()}: ${error.message}${advice}\n`);
-      return 2;
-    }
-    throw error;
+    const line = expectedFault(error);
+    if (line === undefined) throw error;
+    context.stderr.write(`${program.name()}: ${line}\n`);
+    return 2;
   }
+}
+
+/** One line that says what happened and what to do; undefined for a fault of our own. */
+function expectedFault(error: unknown): string | undefined {
+  if (error instanceof SlipwayError) {
+    const advice = error.code === "KUBECONFIG_INVALID" ? "; give --kubeconfig FILE, or set KUBECONFIG" : "";
+    return `${error.message}${advice}`;
+  }
+  if (!(error instanceof ApiError)) return undefined;
+  const advice = error.status === 0 ? "; check the current context of your kubeconfig (kubectl cluster-info)" : "";
+  return `${error.message}${advice}`;
 }
 
 const exitCodes = new WeakMap<Command, number>();
