@@ -119,6 +119,9 @@ async function start(
   const namespaces = createReflector({ ...shared, transport, resource: resources.namespaces });
   running.add(runUntil(signal, [namespaces, createNamespaceKeeper({ ...shared, api, transport, namespaces })]));
 
+  announce(
+    "standing in for kube-controller-manager: ServiceAccount 'default' in each namespace; no kubelet, so no pod runs",
+  );
   announce("starting slipway serve and slipway gateway");
   const requester = createTokenRequester(api);
   running.add(

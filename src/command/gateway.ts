@@ -43,6 +43,7 @@ type Flags = {
   readonly kubeconfig?: string;
   readonly logLevel: LogOptions["level"];
   readonly injectMode: "opt-in" | "opt-out";
+  readonly linger: string;
 };
 
 /** `slipway gateway`: the registry's front door, beside Distribution in one pod. */
@@ -74,6 +75,10 @@ export const run: CommandRun = async (context) => {
       environmentOption("--inject-mode <mode>", "SLIPWAY_INJECT_MODE", "which namespaces have a login")
         .choices(["opt-in", "opt-out"])
         .default("opt-in"),
+    )
+    .addOption(
+      environmentOption("--linger <seconds>", "SLIPWAY_LINGER", "how long to go on answering after the stop") //
+        .default("5"),
     );
   program.action(
     exitWith(program, async (flags: Flags) => {
@@ -92,7 +97,7 @@ async function serveGateway(flags: Flags, context: CommandContext): Promise<numb
     namespace: flags.namespace,
     injectMode: flags.injectMode,
     distributionUrl: parseUrl("--distribution-url", flags.distributionUrl),
-    listen: { port: parsePort("--port", flags.port) },
+    listen: { port: parsePort("--port", flags.port), lingerMs: parseLinger(flags.linger) },
     operations: { port: parsePort("--operations-port", flags.operationsPort) },
   };
   log.info({ version: slipwayVersion, options }, "slipway gateway");
@@ -173,6 +178,11 @@ function parsePort(flag: string, text: string): number {
   const port = Number(text);
   if (/^\d{1,5}$/.test(text) && port > 0 && port < 65_536) return port;
   throw new SlipwayError("CONFIG_INVALID", `${flag} is '${text}'; give a port from 1 to 65535`);
+}
+
+function parseLinger(text: string): number {
+  if (/^\d{1,2}$/.test(text)) return Number(text) * 1_000;
+  throw new SlipwayError("CONFIG_INVALID", `--linger is '${text}'; give whole seconds from 0 to 99`);
 }
 
 function parseUrl(flag: string, text: string): string {

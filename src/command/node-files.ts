@@ -23,7 +23,7 @@ export const run: CommandRun = async (context) => {
     "Print or write the files by which containerd, Docker or CRI-O on a host outside the cluster trusts the registry",
   );
   program
-    .requiredOption("--host <host[:port]...>", "name of the registry as in references; several may be given")
+    .requiredOption("--host <names...>", "host[:port] of the registry as in references; several may be given")
     .option("--ca <file>", "PEM certificates that the registry's one is signed by; the system's trust unless given")
     .option("--server <url>", "where to connect, https://…, if not to the host itself (containerd and CRI-O)")
     .option("--runtime <name...>", `${hostRuntimes.join(", ")}; all of them unless given`)

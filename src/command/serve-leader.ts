@@ -2,17 +2,10 @@ import { randomBytes } from "node:crypto";
 import type { Component } from "../cluster/component.ts";
 import { createQueue } from "../cluster/queue.ts";
 import { runUntil } from "../cluster/run-until.ts";
-import {
-  pullSecretName,
-  pushSecretName,
-  registryCertificateSecretName,
-  registryKeysSecretName,
-  tokenAuthoritySecretName,
-} from "../config/names.ts";
+import { registryCertificateSecretName, registryKeysSecretName, tokenAuthoritySecretName } from "../config/names.ts";
 import { createAccessChoice } from "../leader/access-choice.ts";
 import { createCredentialFinalizer } from "../leader/credential-finalizer.ts";
 import { createDefaultsOnce } from "../leader/defaults.ts";
-import { createKeyRotation } from "../leader/key-rotation.ts";
 import { createNodesRelease } from "../leader/nodes-release.ts";
 import { createObjectStatuses } from "../leader/object-statuses.ts";
 import { createStatusWriter } from "../leader/status.ts";
@@ -35,6 +28,7 @@ import { createBundlePublisher } from "../tls/publish.ts";
 import { secretValue } from "../tls/secret-data.ts";
 import { createServeCompiler } from "./serve-compiler.ts";
 import { createServeContract } from "./serve-contract.ts";
+import { createGenerationWatch, createServeKeyRotation } from "./serve-key-rotation.ts";
 import type { ServeReplica } from "./serve-replica.ts";
 
 export type LeaderOptions = {
@@ -58,7 +52,6 @@ export type LeaderOptions = {
 const reconcileKey = "default";
 const hostingWaitsFor = [tokenAuthoritySecretName, registryCertificateSecretName];
 const stepTimeoutMs = 30_000;
-const defaultKeyGraceMs = 90_000;
 
 /**
  * The elected half of serve. Everything is put together once; `lead` runs it for as long as this replica holds the
@@ -70,6 +63,7 @@ export function createServeLeader(
 ): { readonly lead: (signal: AbortSignal) => Promise<void> } {
   const { stores, api, namespace, clock, random, log, metrics, events, book } = replica;
   const timing = { clock, random };
+  const shared = { ...timing, log, metrics };
   const status = createStatusWriter({ api, clock });
 
   const { compiler, files, followFiles } = createServeCompiler(replica, options);
@@ -99,7 +93,7 @@ export function createServeLeader(
     pushSecrets: stores.pushSecrets,
     onCompiled: replica.view.onChange,
     recent: replica.ensure.recent,
-    queue: (work) => createQueue({ name: "namespaces", work, workers: 20, ...timing, log, metrics }),
+    queue: (work) => createQueue({ name: "namespaces", work, workers: 20, ...shared }),
     ...timing,
   });
   const finalizer = createCredentialFinalizer({
@@ -107,18 +101,14 @@ export function createServeLeader(
     compiled: replica.compiled,
     progress,
     api,
-    ...timing,
-    log,
-    metrics,
+    ...shared,
   });
   const stranded = createStrandedReport({
     namespaces: stores.namespaces,
     selection: replica.selection,
     api,
     events,
-    ...timing,
-    log,
-    metrics,
+    ...shared,
   });
   const statuses = createObjectStatuses({
     pullCredentials: stores.pullCredentials,
@@ -126,9 +116,7 @@ export function createServeLeader(
     latest: compiler.latest,
     progress,
     status,
-    ...timing,
-    log,
-    metrics,
+    ...shared,
   });
 
   const keeper = createCertificateKeeper({
@@ -142,9 +130,7 @@ export function createServeLeader(
     publisher: createBundlePublisher({ api }),
     acknowledged: (fingerprint) => everyNodeTrusts(replica, fingerprint),
     tokenAuthorityDeployed: (fingerprint) => registry.trustsToken(fingerprint),
-    ...timing,
-    log,
-    metrics,
+    ...shared,
   });
 
   const registryObjects = createObjectWriter({ api, namespace });
@@ -183,9 +169,7 @@ export function createServeLeader(
     name: "local-registry",
     workers: 1,
     work: async (name, signal) => registry.reconcile(name, signal),
-    ...timing,
-    log,
-    metrics,
+    ...shared,
   });
 
   const access = createAccessChoice({
@@ -201,22 +185,7 @@ export function createServeLeader(
     clock,
   });
 
-  const keyRotation = createKeyRotation({
-    secret: () => replica.secret(registryKeysSecretName),
-    compiled: replica.compiled,
-    progress,
-    secretsOf: (name) =>
-      [
-        stores.pullSecrets.get(`${name}/${pullSecretName}`),
-        stores.pushSecrets?.get(`${name}/${pushSecretName}`),
-      ].filter((secret) => secret !== undefined),
-    api,
-    graceMs: options.keyGraceMs ?? defaultKeyGraceMs,
-    randomBytes,
-    ...timing,
-    log,
-    metrics,
-  });
+  const keyRotation = createServeKeyRotation(replica, { progress, ...options });
 
   // What changes, and whom it concerns. Handlers only note; nothing runs unless this replica leads.
   stores.localRegistries.onChange(() => {
@@ -305,24 +274,6 @@ async function waitForStores({ stores, clock }: ServeReplica, signal: AbortSigna
       if (!signal.aborted) throw error;
     });
   }
-}
-
-/** A later key generation is handed out when every gateway accepts it, which their streams tell. */
-function createGenerationWatch({ feed, clock }: ServeReplica, onChange: () => void): Component {
-  return {
-    name: "generation watch",
-    async run(stop) {
-      let before = "";
-      while (!stop.aborted) {
-        const now = [...(feed.generations() ?? [])].sort().join();
-        if (now !== before) onChange();
-        before = now;
-        await clock.sleep(1_000, stop).catch((error: unknown) => {
-          if (!stop.aborted) throw error;
-        });
-      }
-    },
-  };
 }
 
 /** undefined while the Service of a hosted registry has no address yet: its certificate would be made twice. */

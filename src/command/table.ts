@@ -18,6 +18,10 @@ export const commandTable: CommandTable = {
   explain: { summary: "Tell what becomes of a pod's images, and why", load: () => import("./explain.ts") },
   images: { summary: "Push images into the local registry, and list them", load: () => import("./images.ts") },
   login: { summary: "Let docker on this machine reach the local registry", load: () => import("./login.ts") },
+  credentials: {
+    summary: "Bring logins of registries into the cluster, and try them",
+    load: () => import("./credentials.ts"),
+  },
   nodes: { summary: "Which nodes reach the registry, and what the others lack", load: () => import("./nodes.ts") },
   "node-files": {
     summary: "Files for hosts that are no Kubernetes nodes: containerd, Docker, CRI-O",

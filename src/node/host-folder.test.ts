@@ -162,6 +162,18 @@ describe("folders of certs.d", () => {
       assert.deepEqual(await folders.write(host, registry()), { kind: "unchanged" });
     });
   }
+  test("a folder that lost every marker is healed, and goes at removal all the same", async (t) => {
+    const root = await temporaryRoot(t);
+    const folders = foldersIn(root);
+    await folders.write(host, registry());
+    const before = await listing(root);
+    await putFile(root, `${host}/hosts.toml`, "rubbish");
+    await rm(join(root, host, "slipway-ca.crt"));
+    await folders.write(host, registry());
+    assert.deepEqual(await listing(root), before);
+    await folders.removeAllBut(new Set());
+    assert.deepEqual(await listing(root), {});
+  });
 });
 
 describe("what is not ours", () => {

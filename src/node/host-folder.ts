@@ -51,7 +51,7 @@ export function createHostFolders(needs: {
 }): HostFolders {
   const { disk, root } = needs;
   /** Hosts that this process has written: a file of theirs that lost its marker is damaged, not foreign. */
-  const written = new Set<string>();
+  const written = new Map<string, FolderOrigin>();
 
   function wanted(host: string, registry: OrderedRegistry, origin: FolderOrigin) {
     const caPath = registry.ca === null ? null : `${needs.runtimeRoot}/${host}/${caFileName}`;
@@ -73,6 +73,11 @@ export function createHostFolders(needs: {
 
   function isKnown(host: string, found: Found): boolean {
     return found.origin !== undefined || written.has(host);
+  }
+
+  /** Where every marker was lost, this process remembers who made the folder. */
+  function originOf(host: string, found: Found): FolderOrigin {
+    return found.origin ?? written.get(host) ?? "found";
   }
 
   /** Of a known folder, a file without the marker is ours too, unless it is a configuration that somebody means. */
@@ -116,7 +121,7 @@ export function createHostFolders(needs: {
 
   async function bring(host: string, registry: OrderedRegistry, found: Found): Promise<FolderOutcome> {
     const folder = `${root}/${host}`;
-    const files = wanted(host, registry, found.origin ?? "found");
+    const files = wanted(host, registry, originOf(host, found));
     for (const name of found.leftovers) await disk.removeFile(`${folder}/${name}`);
     if (found.hosts === files.hosts && found.ca === files.ca) return { kind: "unchanged" };
     if (files.ca !== undefined && found.ca !== files.ca) await replace(folder, caFileName, files.ca);
@@ -160,14 +165,14 @@ export function createHostFolders(needs: {
       if (kind !== undefined && kind !== "folder") return { kind: "foreign", path: `${needs.runtimeRoot}/${host}` };
       if (kind === undefined) {
         await makeWhole(host, registry);
-        written.add(host);
+        written.set(host, "made");
         return { kind: "written" };
       }
       const found = await inspect(`${root}/${host}`);
       const foreign = foreignPart(host, found);
       if (foreign !== undefined) return { kind: "foreign", path: `${needs.runtimeRoot}/${foreign}` };
       const outcome = await bring(host, registry, found);
-      written.add(host);
+      written.set(host, originOf(host, found));
       return outcome;
     },
     async removeAllBut(keep) {

@@ -53,7 +53,8 @@ test("every component goes with the default overlay", async (t) => {
   // A dry run creates nothing, so the namespace of the example has to be there.
   await cluster.kubectl(["create", "namespace", "registry"]);
   const output = await cluster.kubectl(["apply", "-k", folder, "--dry-run=server"]);
-  for (const name of ["slipway-serve-push", "slipway-opt-in", "service/builds"]) assert.match(output, new RegExp(name));
+  for (const name of ["slipway-serve-push", "slipway-serve-node-taint", "slipway-opt-in", "service/builds"])
+    assert.match(output, new RegExp(name));
 });
 
 /** A folder with a kustomization of the default overlay and components, as a user would write it. */
@@ -288,4 +289,17 @@ test("the component push lets serve write the push Secret, and no other further 
   await cluster.kubectl(["apply", "-k", await kustomizationWith(t, ["push"])]);
   assert.equal((await apply(names.pushSecretName)).status, 201);
   assert.equal((await apply("other")).status, 403);
+});
+
+test("the component node-taint lets serve change nodes, and not delete them", async (t) => {
+  const as = serviceAccount(names.systemNamespace, names.serveAccount);
+  const path = "/api/v1/nodes/a";
+  const node = { apiVersion: "v1", kind: "Node", metadata: { name: "a" } };
+  assert.equal((await cluster.send({ method: "POST", path: "/api/v1/nodes", body: node })).status, 201);
+  const contentType = "application/merge-patch+json";
+  const patch = () => cluster.send({ method: "PATCH", path, contentType, body: { spec: { taints: [] } }, as });
+  assert.equal((await patch()).status, 403);
+  await cluster.kubectl(["apply", "-k", await kustomizationWith(t, ["node-taint"])]);
+  assert.equal((await patch()).status, 200);
+  assert.equal((await cluster.send({ method: "DELETE", path, as })).status, 403);
 });
