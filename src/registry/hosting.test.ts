@@ -103,8 +103,8 @@ test("the gateway follows serve's mode", () => {
     const spec = deployment.object.spec as { template: { spec: { containers: { args: string[] }[] } } };
     return spec.template.spec.containers[0];
   };
-  assert.deepEqual(gateway("opt-in")?.args, ["gateway"]);
-  assert.deepEqual(gateway("opt-out")?.args, ["gateway", "--inject-mode", "opt-out"]);
+  assert.deepEqual(gateway("opt-in")?.args, ["gateway", "--linger", "0"]);
+  assert.deepEqual(gateway("opt-out")?.args, ["gateway", "--linger", "0", "--inject-mode", "opt-out"]);
 });
 
 test("a new token CA or a new secret rolls the pod, nothing else does", () => {

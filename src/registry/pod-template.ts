@@ -69,7 +69,7 @@ export function podTemplate(
         seccompProfile: { type: "RuntimeDefault" },
       },
       ...placement(spec, needs.pin),
-      containers: [gatewayContainer(facts), registryContainer(spec, facts.images.registry, withCa)],
+      containers: [gatewayContainer(facts, s3 === undefined), registryContainer(spec, facts.images.registry, withCa)],
       volumes: [
         { name: "config", configMap: { name: registryConfigName } },
         tokenVolume,
@@ -104,12 +104,17 @@ const containerSecurity = {
   capabilities: { drop: ["ALL"] },
 };
 
-function gatewayContainer({ images, injectMode }: PodFacts): Readonly<Record<string, unknown>> {
+/** @param isAlone no other pod takes over: the sooner it ends, the shorter the gap */
+function gatewayContainer({ images, injectMode }: PodFacts, isAlone: boolean): Readonly<Record<string, unknown>> {
   const probe = (path: string) => ({ httpGet: { path, port: "operations" } });
   return {
     name: "gateway",
     image: images.slipway,
-    args: ["gateway", ...(injectMode === "opt-out" ? ["--inject-mode", "opt-out"] : [])],
+    args: [
+      "gateway",
+      ...(isAlone ? ["--linger", "0"] : []),
+      ...(injectMode === "opt-out" ? ["--inject-mode", "opt-out"] : []),
+    ],
     ports: [
       { name: "registry", containerPort: gatewayPort, protocol: "TCP" },
       { name: "operations", containerPort: gatewayOperationsPort, protocol: "TCP" },

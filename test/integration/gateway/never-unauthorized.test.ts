@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import fc from "fast-check";
+import { deriveLogin } from "../../../src/credential/login.ts";
 import { decideAccess } from "../../../src/gateway/access.ts";
 import type { Identity } from "../../../src/gateway/identity.ts";
 import { isRepositoryName, parseRegistryPath } from "../../../src/gateway/repository-path.ts";
-import { adminLogin, issueCertificates, namespaceObject, startGateway, type TestGateway } from "./harness.ts";
+import { adminLogin, issueCertificates, key, namespaceObject, startGateway, type TestGateway } from "./harness.ts";
 import { startRecorder } from "./recorder.ts";
 import { createRegistryClient, pullLogin, pushLogin, type RegistryClient } from "./registry-client.ts";
 
@@ -13,6 +14,8 @@ let recorder: Awaited<ReturnType<typeof startRecorder>>;
 let client: RegistryClient;
 /** Authorization headers, with whom they stand for. */
 const callers = new Map<string, { readonly authorization: string; readonly identity: Identity | undefined }>();
+/** Identities that are live, with their logins. */
+const live: { readonly identity: Identity; readonly login: typeof adminLogin }[] = [];
 const policy = { sharedRepositories: ["docker.io/library/**"] };
 const repositories = [
   "team-a/app",
@@ -30,6 +33,7 @@ before(async () => {
   const scopes = [...repositories.map((name) => `repository:${name}:pull,push,delete`), "registry:catalog:*"];
   const add = async (name: string, identity: Identity | undefined, login: typeof adminLogin) => {
     callers.set(name, { identity, authorization: `Bearer ${await client.token(login, ...scopes)}` });
+    if (identity !== undefined) live.push({ identity, login });
   };
   gateway.namespaces.set("gone", namespaceObject("gone", "uid-gone"));
   await add("gone", undefined, pullLogin("gone", "uid-gone"));
@@ -38,6 +42,7 @@ before(async () => {
   await add("pull", { ...own, purpose: "pull" }, pullLogin("team-a", "uid-a"));
   await add("push", { ...own, purpose: "push" }, pushLogin("team-a", "uid-a"));
   await add("admin", { kind: "admin" }, adminLogin);
+  await add("shared", { kind: "shared" }, deriveLogin(key, { purpose: "shared" }));
   const rules = [{ repository: "team-a/**", actions: ["pull", "push"] as const }];
   await add("user", { kind: "user", name: "ci", rules }, { username: "ci", password: "ci-password" });
   const forged = `${Buffer.from('{"alg":"none"}').toString("base64url")}.e30.`;
@@ -74,7 +79,7 @@ const anyPath = fc
 
 test("no path, method and login reaches Distribution unless the matrix allows it", async () => {
   const method = fc.constantFrom("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS");
-  const caller = fc.constantFrom("nobody", "forged", "basic", "gone", "pull", "push", "admin", "user");
+  const caller = fc.constantFrom("nobody", "forged", "basic", "gone", "pull", "push", "shared", "admin", "user");
   let reached = 0;
   const property = fc.asyncProperty(method, anyPath, caller, async (verb, path, name) => {
     const { authorization, identity } = callers.get(name) ?? assert.fail(name);
@@ -92,6 +97,59 @@ test("no path, method and login reaches Distribution unless the matrix allows it
   });
   await fc.assert(property, { numRuns: 3_000 });
   assert.ok(reached > 40, `the test has to let something through to mean anything: ${reached}`);
+});
+
+const segment = fc.stringMatching(/^[a-z0-9]{1,8}([._-][a-z0-9]{1,4})?$/);
+const first = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.constantFrom("team-a", "team-b", "docker.io/library", "docker.io", "quay.io", "team-a/x"),
+  },
+  { weight: 1, arbitrary: segment },
+);
+const anyRepository = fc
+  .tuple(first, fc.array(segment, { maxLength: 3 }))
+  .map(([start, rest]) => [start, ...rest].join("/"));
+/** Every operation of the API on a repository: method, path below it, and what it asks for. */
+const operations = [
+  { method: "GET", tail: "/manifests/v1", actions: ["pull"] },
+  { method: "HEAD", tail: `/manifests/${digest}`, actions: ["pull"] },
+  { method: "GET", tail: `/blobs/${digest}`, actions: ["pull"] },
+  { method: "GET", tail: "/tags/list", actions: ["pull"] },
+  { method: "GET", tail: `/referrers/${digest}`, actions: ["pull"] },
+  { method: "PUT", tail: "/manifests/v1", actions: ["pull", "push"] },
+  { method: "POST", tail: "/blobs/uploads/", actions: ["pull", "push"] },
+  { method: "PATCH", tail: "/blobs/uploads/1", actions: ["pull", "push"] },
+  { method: "PUT", tail: `/blobs/uploads/1?digest=${digest}`, actions: ["pull", "push"] },
+  { method: "DELETE", tail: "/manifests/v1", actions: ["delete"] },
+  { method: "DELETE", tail: `/blobs/${digest}`, actions: ["delete"] },
+] as const;
+
+test("every operation on every repository reaches Distribution exactly when the matrix allows it", async () => {
+  const counts = { reached: 0, refused: 0 };
+  const property = fc.asyncProperty(
+    fc.nat(live.length - 1),
+    fc.constantFrom(...operations),
+    anyRepository,
+    async (index, { method, tail, actions }, repository) => {
+      const { identity, login } = live[index] ?? assert.fail();
+      const token = await client.token(login, `repository:${repository}:pull,push,delete`);
+      recorder.requests.length = 0;
+      const body = '{"schemaVersion":2,"manifests":[]}';
+      const headers = { authorization: `Bearer ${token}`, "content-type": "application/octet-stream" };
+      const sent = { headers, ...(["PUT", "POST", "PATCH"].includes(method) ? { body } : {}) };
+      const { status } = await client.ask(method, `/v2/${repository}${tail}`, sent);
+      const isAllowed = actions.every(
+        (action) => decideAccess(identity, action, repository, policy).kind === "allowed",
+      );
+      const what = `${JSON.stringify(identity)} ${method} ${repository}${tail}: ${status}`;
+      assert.equal(recorder.requests.length, isAllowed ? 1 : 0, what);
+      assert.equal(status, isAllowed ? 200 : 401, what);
+      counts[isAllowed ? "reached" : "refused"]++;
+    },
+  );
+  await fc.assert(property, { numRuns: 2_000 });
+  assert.ok(counts.reached > 400 && counts.refused > 400, JSON.stringify(counts));
 });
 
 function assertAllowed(identity: Identity, request: { readonly method: string; readonly url: string }): void {

@@ -6,6 +6,8 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -62,15 +64,18 @@ func namesPullSecret(pod *corev1.Pod) bool {
 	return false
 }
 
-// Arguments: the address to listen on, the certificate, its key.
+// Arguments: the certificate and its key. The first line of its output is the port.
 func main() {
 	scheme := runtime.NewScheme()
 	must(corev1.AddToScheme(scheme))
 	must(admissionv1.AddToScheme(scheme))
 	hook := &admission.Webhook{Handler: &mutator{decoder: admission.NewDecoder(scheme)}}
 	http.Handle("/mutate", hook)
-	server := &http.Server{Addr: os.Args[1], TLSConfig: &tls.Config{NextProtos: []string{"http/1.1"}}}
-	must(server.ListenAndServeTLS(os.Args[2], os.Args[3]))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(err)
+	fmt.Println(listener.Addr().(*net.TCPAddr).Port)
+	server := &http.Server{TLSConfig: &tls.Config{NextProtos: []string{"http/1.1"}}}
+	must(server.ServeTLS(listener, os.Args[1], os.Args[2]))
 }
 
 func must(err error) {
