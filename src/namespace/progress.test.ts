@@ -95,3 +95,19 @@ test("the same numbers are metrics", async () => {
   assert.match(text, /^slipway_credentials_namespaces\{state="total"\} 3$/m);
   assert.match(text, /^slipway_credentials_revision 3$/m);
 });
+
+test("a revision is reached by those that were looked at with it or a later one; the others are named with the reason", () => {
+  const { progress } = open(spaces);
+  progress.record("b", { kind: "synced", revision: 4 });
+  progress.record("e", { kind: "failing", reason: "PolicyDenied" });
+  assert.deepEqual(progress.reach(4), { total: 3, behind: [{ name: "a" }, { name: "e", reason: "PolicyDenied" }] });
+  progress.record("a", { kind: "synced", revision: 3 });
+  assert.deepEqual(
+    progress.reach(4).behind.map(({ name }) => name),
+    ["a", "e"],
+  );
+  assert.deepEqual(
+    progress.reach(3).behind.map(({ name }) => name),
+    ["e"],
+  );
+});

@@ -40,7 +40,7 @@ export type ApplyRequest = {
   readonly known: SecretVersion | undefined;
   /**
    * `uid`: write over whatever this very Secret holds by now. `resourceVersion`: only over the version that was seen,
-   * and take no field that another manager owns; one attempt.
+   * or only where there is none, and take no field that another manager owns; one attempt.
    */
   readonly guard: "uid" | "resourceVersion";
 };
@@ -49,7 +49,7 @@ export type ApplyRequest = {
 export type SecretWriter = {
   /**
    * Server-side apply of the whole Secret. One that is meant to be created takes no field from anybody: a Secret that
-   * appeared meanwhile gives `conflict`.
+   * appeared meanwhile gives `conflict`, or `stale` under the guard `resourceVersion`.
    *
    * @throws ApiError for what may pass: 429, 500 and above, no answer
    */
@@ -121,6 +121,11 @@ export function createSecretWriter(needs: { readonly api: ClusterApi }): SecretW
   };
 }
 
+/**
+ * A version that no object ever has. An apply that carries it creates what is absent, and is a conflict where something
+ * is there, ours or not: without it a create would write over a newer Secret of our own field manager.
+ */
+const noVersion = "1";
 const secretType = "kubernetes.io/dockerconfigjson";
 
 function secretObject({ secret, known, guard }: ApplyRequest): KubernetesObject {
@@ -132,7 +137,7 @@ function secretObject({ secret, known, guard }: ApplyRequest): KubernetesObject 
       labels: { [managedByLabel]: managedByValue },
       annotations: secret.annotations,
       ...(known === undefined ? {} : { uid: known.uid }),
-      ...(known === undefined || guard === "uid" ? {} : { resourceVersion: known.resourceVersion }),
+      ...(guard === "uid" ? {} : { resourceVersion: known?.resourceVersion ?? noVersion }),
     },
     type: secretType,
     data: Object.fromEntries(data),

@@ -108,6 +108,19 @@ export function secretWriterContract(name: string, open: () => Promise<OpenedWri
       assert.match((await content()) ?? "", /two/);
     });
 
+    test("with an exact version, what is meant to be created is created", async () => {
+      const { apply, content } = await opened();
+      assert.equal((await apply("one", undefined, "resourceVersion")).kind, "created");
+      assert.match((await content()) ?? "", /one/);
+    });
+
+    test("with an exact version, nothing is created over a Secret that appeared meanwhile, our own included", async () => {
+      const { apply, content } = await opened();
+      await apply("newer");
+      assert.equal((await apply("older", undefined, "resourceVersion")).kind, "stale");
+      assert.match((await content()) ?? "", /newer/);
+    });
+
     test("with an exact version, the version that was seen is written over", async () => {
       const { apply, content } = await opened();
       const created = versionOf(await apply("one"));

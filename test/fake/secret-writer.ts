@@ -38,6 +38,7 @@ export function createMemorySecrets(name = "slipway-pull"): MemorySecrets {
     if (known?.uid !== current?.uid && known !== undefined) return { kind: "stale" };
     const isForced = known !== undefined && guard === "uid";
     if (current === undefined || isForced) return undefined;
+    if (known === undefined && guard === "resourceVersion") return { kind: "stale" };
     if (current.ownedDataKeys.length === 0) return { kind: "conflict", message: "another manager" };
     return known !== undefined && known.resourceVersion !== current.resourceVersion ? { kind: "stale" } : undefined;
   };

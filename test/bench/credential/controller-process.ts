@@ -7,18 +7,21 @@ import { createLeaderState, startController } from "../../integration/credential
 /**
  * The credentials' controller in a process of its own: prints what its start took when every namespace has been looked
  * at, compiles anew on SIGUSR2, ends on SIGTERM.
+ *
+ * Arguments: a kubeconfig, and the revision to begin with, as a leader finds it in the compiled state.
  */
 const beganMs = performance.now();
-const [kubeconfig = ""] = process.argv.slice(2);
+const [kubeconfig = "", revision = "1"] = process.argv.slice(2);
 const log = createLog({ level: "silent" });
 const transport = createTransport({ kubeconfig, clock: systemClock, random: Math.random, log });
 const counted = countRequests(transport);
 const leader = createLeaderState(counted.api);
 await leader.setPullCredentials({ bench: [{ secretRef: { name: "bench" } }] });
+while ((leader.compiled()?.revision ?? 0) < Number(revision)) await leader.recompile();
 const requestsBefore = { lists: counted.lists.length, writes: counted.writes.length };
 const controller = await startController(counted, leader);
 while (!controller.progress.hasReached(leader.compiled()?.revision ?? 0)) {
-  await systemClock.sleep(5, AbortSignal.timeout(600_000));
+  await systemClock.sleep(50, AbortSignal.timeout(600_000));
 }
 process.on("SIGUSR2", () => {
   leader.recompile().catch((error: unknown) => {

@@ -38,6 +38,8 @@ export type AdmissionEnvironment = {
   webhookCalls(name: string, operation: "CREATE" | "UPDATE"): Promise<number>;
   /** Errors of match conditions by the API server's count, and of admission by serve's own. */
   faults(): Promise<{ readonly matchConditions: number; readonly internal: number }>;
+  /** How often admission itself looked at a pull Secret and found or made it, by serve's own count. */
+  inlineEnsures(): Promise<number>;
   stop(): Promise<void>;
 };
 
@@ -128,6 +130,9 @@ export async function startAdmissionEnvironment(): Promise<AdmissionEnvironment>
         ),
         internal: sumOfSeries(await serveMetrics(), "slipway_admission_internal_errors_total", {}),
       };
+    },
+    async inlineEnsures() {
+      return sumOfSeries(await serveMetrics(), "slipway_credentials_ensures_total", { state: "ready" });
     },
     async stop() {
       stop.abort();
