@@ -27,22 +27,32 @@ export async function readBody(
   }
   const tooLarge = `the body is larger than ${limitBytes} bytes`;
   if (Number(request.headers["content-length"] ?? 0) > limitBytes) return refuse(request, 413, tooLarge);
-  const chunks: Buffer[] = [];
-  let size = 0;
-  try {
-    // Ending the loop early must not destroy the connection: the refusal goes over it.
-    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+  return collect(request, limitBytes, tooLarge);
+}
+
+/** By events: an async iterator costs a tenth of the webhook's throughput. */
+function collect(request: IncomingMessage, limitBytes: number, tooLarge: string): Promise<BodyOutcome> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const onData = (chunk: Buffer) => {
       size += chunk.length;
-      if (size > limitBytes) break;
-      chunks.push(chunk);
-    }
-  } catch {
-    // The only failure of an incoming message is its connection.
-    return { kind: "aborted" };
-  }
-  if (size > limitBytes) return refuse(request, 413, tooLarge);
-  if (size === 0) return { kind: "refused", status: 400, reason: "the body is empty" };
-  return { kind: "body", bytes: Buffer.concat(chunks, size) };
+      if (size <= limitBytes) {
+        chunks.push(chunk);
+        return;
+      }
+      request.off("data", onData);
+      resolve(refuse(request, 413, tooLarge));
+    };
+    request.on("data", onData);
+    request.once("end", () => {
+      if (size === 0) resolve({ kind: "refused", status: 400, reason: "the body is empty" });
+      else resolve({ kind: "body", bytes: Buffer.concat(chunks, size) });
+    });
+    // The only failure of an incoming message is its connection; after an answer these change nothing.
+    request.once("error", () => resolve({ kind: "aborted" }));
+    request.once("close", () => resolve({ kind: "aborted" }));
+  });
 }
 
 function refuse(request: IncomingMessage, status: 400 | 413 | 415, reason: string): BodyOutcome {
