@@ -1,3 +1,4 @@
+import { listOf, recordOf } from "../cluster/narrow.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
 import { pullSecretName } from "../config/names.ts";
 
@@ -47,27 +48,19 @@ export function adviceFor(pod: StrandedPod): string {
 }
 
 function waitingFor(pod: KubernetesObject): string | undefined {
-  const status = record(pod.status);
-  const all = [...list(status.initContainerStatuses), ...list(status.containerStatuses)].map(record);
-  const waiting = all.find((entry) => pullFailures.has(String(record(record(entry.state).waiting).reason)));
+  const status = recordOf(pod.status);
+  const all = [...listOf(status.initContainerStatuses), ...listOf(status.containerStatuses)].map(recordOf);
+  const waiting = all.find((entry) => pullFailures.has(String(recordOf(recordOf(entry.state).waiting).reason)));
   return waiting === undefined ? undefined : String(waiting.image);
 }
 
 function namesPullSecret(pod: KubernetesObject): boolean {
-  return list(record(pod.spec).imagePullSecrets).some((entry) => record(entry).name === pullSecretName);
+  return listOf(recordOf(pod.spec).imagePullSecrets).some((entry) => recordOf(entry).name === pullSecretName);
 }
 
 function controllerOf(pod: KubernetesObject): StrandedPod["owner"] {
-  const owner = list(pod.metadata.ownerReferences)
-    .map(record)
+  const owner = listOf(pod.metadata.ownerReferences)
+    .map(recordOf)
     .find((entry) => entry.controller === true);
   return owner === undefined ? undefined : { kind: String(owner.kind), name: String(owner.name) };
-}
-
-function record(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
 }

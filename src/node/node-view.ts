@@ -1,3 +1,4 @@
+import { listOf, recordOf, textOf } from "../cluster/narrow.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
 import type { ContainerRuntime } from "./protocol.ts";
 
@@ -23,18 +24,18 @@ export type NodeView = {
  * @see https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/node-v1/
  */
 export function projectNode(node: KubernetesObject): NodeView {
-  const spec = record(node.spec);
-  const status = record(node.status);
+  const spec = recordOf(node.spec);
+  const status = recordOf(node.status);
   return {
     name: node.metadata.name,
     uid: node.metadata.uid ?? "",
     labels: node.metadata.labels ?? {},
-    taints: list(spec.taints).map(readTaint),
+    taints: listOf(spec.taints).map(readTaint),
     unschedulable: spec.unschedulable === true,
-    readySinceMs: readySince(list(status.conditions)),
-    runtime: parseRuntime(record(status.nodeInfo).containerRuntimeVersion),
-    addresses: list(status.addresses)
-      .map((entry) => text(record(entry).address))
+    readySinceMs: readySince(listOf(status.conditions)),
+    runtime: parseRuntime(recordOf(status.nodeInfo).containerRuntimeVersion),
+    addresses: listOf(status.addresses)
+      .map((entry) => textOf(recordOf(entry).address))
       .filter((address) => address !== ""),
   };
 }
@@ -46,25 +47,13 @@ export function parseRuntime(text: unknown): ContainerRuntime | null {
 }
 
 function readTaint(value: unknown): NodeTaint {
-  const taint = record(value);
-  return { key: text(taint.key), value: text(taint.value), effect: text(taint.effect) };
+  const taint = recordOf(value);
+  return { key: textOf(taint.key), value: textOf(taint.value), effect: textOf(taint.effect) };
 }
 
 function readySince(conditions: readonly unknown[]): number | undefined {
-  const ready = conditions.map(record).find((condition) => condition.type === "Ready");
+  const ready = conditions.map(recordOf).find((condition) => condition.type === "Ready");
   if (ready?.status !== "True") return undefined;
-  const since = Date.parse(text(ready.lastTransitionTime));
+  const since = Date.parse(textOf(ready.lastTransitionTime));
   return Number.isNaN(since) ? 0 : since;
-}
-
-function record(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function text(value: unknown): string {
-  return typeof value === "string" ? value : "";
 }
