@@ -12,6 +12,7 @@ const document = fileURLToPath(new URL("../docs/benchmarks.md", import.meta.url)
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   admission: () => import("../test/bench/admission/run.ts"),
   credential: () => import("../test/bench/credential/run.ts"),
+  kind: () => import("../test/bench/kind/run.ts"),
   main: () => import("../test/bench/main/run.ts"),
   registry: () => import("../test/bench/registry/run.ts"),
 };

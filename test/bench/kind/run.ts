@@ -19,7 +19,7 @@ const replicas = 3;
  * @param say told one line about each step
  * @returns the section of docs/benchmarks.md, Markdown
  */
-export async function benchKind(say: (line: string) => void): Promise<string> {
+export async function runBench(say: (line: string) => void): Promise<string> {
   say("making a kind cluster of one node");
   const line = await output(`${scripts}kind-up`, ["--name", clusterName]);
   const kubeconfig = /KUBECONFIG=(.+)/.exec(line)?.[1]?.trim() ?? "";
