@@ -1,5 +1,5 @@
 import type { ClusterApi } from "./api.ts";
-import { isRecord } from "./failure.ts";
+import { isRecord } from "./narrow.ts";
 import { resources } from "./resource.ts";
 
 export type AccessQuestion = {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { ApiError } from "./api.ts";
 import { DeadlineError } from "./deadline.ts";
+import { isRecord } from "./narrow.ts";
 
 /**
  * What an error means, in ApiError's terms. The body of an answer goes no further than here: of a metav1.Status its
@@ -81,8 +82,4 @@ function parseRetryAfter(value: string | undefined, nowMs: number): number | und
   if (/^\d+$/.test(value)) return Number(value) * 1000;
   const dateMs = Date.parse(value);
   return Number.isNaN(dateMs) ? undefined : Math.max(0, dateMs - nowMs);
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,7 +1,8 @@
 import { fieldManager } from "../config/names.ts";
 import { type ApiRequest, type ApiTransport, applyContentType, type ClusterApi } from "./api.ts";
-import { errorOfUnreadable, isRecord } from "./failure.ts";
+import { errorOfUnreadable } from "./failure.ts";
 import { listCollection } from "./list.ts";
+import { isRecord } from "./narrow.ts";
 import type { KubernetesObject } from "./object.ts";
 import { apiVersionOf, type ObjectAddress, type Resource, resourcePath } from "./resource.ts";
 

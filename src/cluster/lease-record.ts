@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { ApiError, type ClusterApi } from "./api.ts";
-import { isRecord } from "./failure.ts";
 import { formatMicroTime } from "./micro-time.ts";
+import { isRecord } from "./narrow.ts";
 import type { KubernetesObject } from "./object.ts";
 import { resources } from "./resource.ts";
 

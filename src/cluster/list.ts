@@ -1,5 +1,6 @@
 import { ApiError, type ApiTransport, type ListOptions } from "./api.ts";
-import { errorOfUnreadable, isRecord } from "./failure.ts";
+import { errorOfUnreadable } from "./failure.ts";
+import { isRecord } from "./narrow.ts";
 import type { KubernetesObject } from "./object.ts";
 import { type Resource, resourcePath } from "./resource.ts";
 

@@ -1,5 +1,6 @@
 import type { ClusterApi } from "./api.ts";
-import { errorOfUnreadable, isRecord } from "./failure.ts";
+import { errorOfUnreadable } from "./failure.ts";
+import { isRecord } from "./narrow.ts";
 import { resources } from "./resource.ts";
 
 export type RequestedToken = {

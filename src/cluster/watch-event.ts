@@ -1,6 +1,7 @@
 import type { ApiError } from "./api.ts";
-import { errorOfStatus, isRecord } from "./failure.ts";
+import { errorOfStatus } from "./failure.ts";
 import { isObject } from "./list.ts";
+import { isRecord } from "./narrow.ts";
 import type { KubernetesObject } from "./object.ts";
 
 export type WatchEvent =

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Registry } from "prom-client";
 import { systemClock } from "../clock.ts";
-import { ApiError, type ClusterApi } from "../cluster/api.ts";
+import type { ClusterApi } from "../cluster/api.ts";
 import { createTransport } from "../cluster/client.ts";
 import { createClusterApi } from "../cluster/kubernetes-api.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
@@ -11,6 +11,7 @@ import { createReflector } from "../cluster/reflector.ts";
 import { resources } from "../cluster/resource.ts";
 import { runUntil } from "../cluster/run-until.ts";
 import { createTokenRequester } from "../cluster/token-request.ts";
+import { unlessMissing } from "../cluster/unless-missing.ts";
 import type { Condition } from "../config/condition.ts";
 import {
   distributionImage,
@@ -265,13 +266,8 @@ async function writeDevFile(needs: {
   return file;
 }
 
-async function readSecret(api: ClusterApi, name: string, signal: AbortSignal): Promise<KubernetesObject | undefined> {
-  try {
-    return await api.get(resources.secrets, { namespace: systemNamespace, name }, signal);
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return undefined;
-    throw error;
-  }
+function readSecret(api: ClusterApi, name: string, signal: AbortSignal): Promise<KubernetesObject | undefined> {
+  return unlessMissing(api.get(resources.secrets, { namespace: systemNamespace, name }, signal));
 }
 
 async function whyNotReady(api: ClusterApi, signal: AbortSignal): Promise<string | undefined> {

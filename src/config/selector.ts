@@ -26,7 +26,11 @@ export function selectorMatches(
   return (selector?.matchExpressions ?? []).every((requirement) => requirementHolds(requirement, own));
 }
 
-function requirementHolds(requirement: LabelSelectorRequirement, labels: Readonly<Record<string, string>>): boolean {
+/** One requirement of a selector; the four operators mean the same in a node selector. */
+export function requirementHolds(
+  requirement: LabelSelectorRequirement,
+  labels: Readonly<Record<string, string>>,
+): boolean {
   const value = Object.hasOwn(labels, requirement.key) ? labels[requirement.key] : undefined;
   const listed = value !== undefined && (requirement.values ?? []).includes(value);
   switch (requirement.operator) {

@@ -1,6 +1,7 @@
-import { ApiError, type ClusterApi } from "../cluster/api.ts";
+import type { ClusterApi } from "../cluster/api.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
 import { type Resource, resources } from "../cluster/resource.ts";
+import { unlessMissing } from "../cluster/unless-missing.ts";
 import { systemNamespace } from "../config/names.ts";
 import { SlipwayError } from "../errors.ts";
 import { formatDockerConfig } from "./dockerconfig.ts";
@@ -85,13 +86,8 @@ async function readImported(
   address: { readonly namespace?: string; readonly name: string },
   signal: AbortSignal,
 ): Promise<KubernetesObject | undefined> {
-  try {
-    const found = await api.get(resource, address, signal);
-    if (found.metadata.labels?.[importedLabel] !== undefined) return found;
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return undefined;
-    throw error;
-  }
+  const found = await unlessMissing(api.get(resource, address, signal));
+  if (found === undefined || found.metadata.labels?.[importedLabel] !== undefined) return found;
   throw new SlipwayError(
     "CONFIG_INVALID",
     `${resource.kind} ${address.name} was not made by slipway credentials import and stays as it is; choose another --name, or use kubectl`,

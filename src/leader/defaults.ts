@@ -1,6 +1,7 @@
 import { ApiError, type ClusterApi } from "../cluster/api.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
 import { type Resource, resources } from "../cluster/resource.ts";
+import { unlessMissing } from "../cluster/unless-missing.ts";
 import { managedByLabel, managedByValue, stateConfigMapName } from "../config/names.ts";
 import type { Log } from "../log.ts";
 
@@ -41,13 +42,9 @@ export async function createDefaultsOnce(
 }
 
 async function isRecorded(api: ClusterApi, namespace: string, signal: AbortSignal): Promise<boolean> {
-  try {
-    const state = await api.get(resources.configMaps, { namespace, name: stateConfigMapName }, signal);
-    return (state.data as Record<string, string> | undefined)?.[createdKey] !== undefined;
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return false;
-    throw error;
-  }
+  const address = { namespace, name: stateConfigMapName };
+  const state = await unlessMissing(api.get(resources.configMaps, address, signal));
+  return (state?.data as Record<string, string> | undefined)?.[createdKey] !== undefined;
 }
 
 async function createUnlessPresent(

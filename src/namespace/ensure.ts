@@ -1,9 +1,10 @@
 import { Counter, Histogram, type Registry } from "prom-client";
 import type { SecretState } from "../admission/world.ts";
 import type { Clock } from "../clock.ts";
-import { ApiError, type ClusterApi } from "../cluster/api.ts";
+import type { ClusterApi } from "../cluster/api.ts";
 import { resources } from "../cluster/resource.ts";
 import type { ObservedStore } from "../cluster/store.ts";
+import { unlessMissing } from "../cluster/unless-missing.ts";
 import type { Compiled } from "../config/compiled.ts";
 import { pullSecretName } from "../config/names.ts";
 import type { Log } from "../log.ts";
@@ -212,16 +213,6 @@ async function readObserved(
   const address = { namespace, name: pullSecretName };
   const found = await unlessMissing(api.get(resources.secrets, address, signal));
   return found === undefined ? undefined : observeSecret(found);
-}
-
-/** @returns undefined where the API server says that there is no such object */
-async function unlessMissing<T>(found: Promise<T>): Promise<T | undefined> {
-  try {
-    return await found;
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return undefined;
-    throw error;
-  }
 }
 
 /** Of what is in memory and what the API has, the higher revision. */

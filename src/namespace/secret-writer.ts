@@ -1,6 +1,7 @@
 import { ApiError, type ClusterApi } from "../cluster/api.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
 import { resources } from "../cluster/resource.ts";
+import { unlessMissing } from "../cluster/unless-missing.ts";
 import { managedByLabel, managedByValue } from "../config/names.ts";
 import type { PullSecret } from "./desired.ts";
 
@@ -97,13 +98,8 @@ export function createSecretWriter(needs: { readonly api: ClusterApi }): SecretW
     throw error;
   }
 
-  async function find(secret: PullSecret, signal: AbortSignal): Promise<KubernetesObject | undefined> {
-    try {
-      return await api.get(resources.secrets, { namespace: secret.namespace, name: secret.name }, signal);
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 404) return undefined;
-      throw error;
-    }
+  function find(secret: PullSecret, signal: AbortSignal): Promise<KubernetesObject | undefined> {
+    return unlessMissing(api.get(resources.secrets, { namespace: secret.namespace, name: secret.name }, signal));
   }
 
   return {

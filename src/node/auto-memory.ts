@@ -1,3 +1,4 @@
+import { isRecord } from "../cluster/narrow.ts";
 import type { NodeAccessMode } from "../config/local-registry.ts";
 import { type AutoState, noAutoState } from "./choose.ts";
 import { isNodeAccessMode } from "./report.ts";
@@ -37,8 +38,4 @@ function parseJson(text: string): unknown {
     // Edited by hand: Auto chooses anew.
     return undefined;
   }
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

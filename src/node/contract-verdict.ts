@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { isRecord } from "../cluster/narrow.ts";
 import type { NodeAccessMode } from "../config/local-registry.ts";
 import type { NodeView } from "./node-view.ts";
 import { isNodeAccessMode } from "./report.ts";
@@ -161,8 +162,4 @@ function parseJson(text: string): unknown {
     // Edited by hand: the node is checked anew.
     return undefined;
   }
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,4 +1,6 @@
 import type { PodPlacement } from "../admission/world.ts";
+import { isRecord } from "../cluster/narrow.ts";
+import { requirementHolds } from "../config/selector.ts";
 import type { NodeTaint, NodeView } from "./node-view.ts";
 
 type Requirement = { readonly key: string; readonly operator: string; readonly values: readonly string[] };
@@ -63,20 +65,16 @@ function readRequirements(value: unknown): readonly Requirement[] {
 }
 
 function requirementAllows(requirement: Requirement, labels: Readonly<Record<string, string>>): boolean {
-  const value = Object.hasOwn(labels, requirement.key) ? labels[requirement.key] : undefined;
-  const listed = value !== undefined && requirement.values.includes(value);
-  switch (requirement.operator) {
+  const { key, operator, values } = requirement;
+  switch (operator) {
     case "In":
-      return listed;
     case "NotIn":
-      return !listed;
     case "Exists":
-      return value !== undefined;
     case "DoesNotExist":
-      return value === undefined;
+      return requirementHolds({ key, operator, values }, labels);
     case "Gt":
     case "Lt":
-      return compares(requirement, value);
+      return compares(requirement, Object.hasOwn(labels, key) ? labels[key] : undefined);
     default:
       return true;
   }
@@ -86,8 +84,4 @@ function compares(requirement: Requirement, value: string | undefined): boolean 
   const limit = requirement.values[0];
   if (value === undefined || limit === undefined || !/^-?\d+$/.test(value) || !/^-?\d+$/.test(limit)) return false;
   return requirement.operator === "Gt" ? BigInt(value) > BigInt(limit) : BigInt(value) < BigInt(limit);
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

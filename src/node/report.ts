@@ -1,3 +1,4 @@
+import { isRecord } from "../cluster/narrow.ts";
 import type { NodeAccessMode } from "../config/local-registry.ts";
 import type { ModeFinding, NodeFindings, NodeReport } from "./protocol.ts";
 
@@ -64,8 +65,4 @@ function strings(value: unknown): readonly string[] {
 
 function clean(text: string): string {
   return text.replace(/\p{Cc}+/gu, " ").trim();
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

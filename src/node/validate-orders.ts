@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { isRecord } from "../cluster/narrow.ts";
 import { readBundle } from "../tls/certificate.ts";
 import type { ContainerRuntime, NodeOrders, OrderedRegistry } from "./protocol.ts";
 import { isNodeAccessMode } from "./report.ts";
@@ -122,8 +123,4 @@ function checkRuntime(value: unknown): ContainerRuntime | null {
 
 function isPort(value: unknown): value is number {
   return typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= 65535;
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,3 +1,4 @@
+import { isRecord } from "../cluster/narrow.ts";
 import type { NodeAccessMode } from "../config/local-registry.ts";
 import type { ModeFinding, NodeFindings } from "./protocol.ts";
 import { isNodeAccessMode } from "./report.ts";
@@ -124,8 +125,4 @@ function parseJson(text: string): unknown {
 
 function strings(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter((entry) => typeof entry === "string") : [];
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

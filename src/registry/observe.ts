@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { ApiError, type ClusterApi } from "../cluster/api.ts";
+import type { ClusterApi } from "../cluster/api.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
 import { type Resource, resources } from "../cluster/resource.ts";
+import { unlessMissing } from "../cluster/unless-missing.ts";
 import type { LocalRegistrySpec } from "../config/local-registry.ts";
 import {
   registryAdminSecretName,
@@ -22,12 +23,7 @@ export async function readObject(
   address: { readonly namespace?: string; readonly name: string },
   signal: AbortSignal,
 ): Promise<KubernetesObject | undefined> {
-  try {
-    return await api.get(resource, address, signal);
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return undefined;
-    throw error;
-  }
+  return unlessMissing(api.get(resource, address, signal));
 }
 
 export async function readSecrets(api: ClusterApi, namespace: string, signal: AbortSignal): Promise<RegistrySecrets> {
