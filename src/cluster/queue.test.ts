@@ -156,6 +156,40 @@ describe("a queue", () => {
     assert.equal(others, 1);
   });
 
+  for (const status of [0, 429, 500, 503]) {
+    test(`comes back within ten seconds where the API server is in trouble: ${status}`, async (t) => {
+      const atMs: number[] = [];
+      const opened = open({
+        random: () => 1,
+        work: async () => {
+          atMs.push(opened.clock.monotonicMs());
+          throw new ApiError({ status, reason: "", message: "planted" });
+        },
+      });
+      void run(t, opened);
+      opened.queue.add("a");
+      await opened.clock.advance(3_600_000);
+      assert.equal((atMs.at(-1) ?? 0) - (atMs.at(-2) ?? 0), 10_020);
+    });
+  }
+
+  test("asks an API server in trouble no more than a hundred times a second, however many keys fail", async (t) => {
+    let runs = 0;
+    const opened = open({
+      workers: 20,
+      work: async () => {
+        runs++;
+        throw new ApiError({ status: 500, reason: "", message: "planted" });
+      },
+    });
+    void run(t, opened);
+    for (let key = 0; key < 5_000; key++) opened.queue.add(`key-${key}`);
+    await opened.clock.advance(600_000);
+    runs = 0;
+    await opened.clock.advance(600_000);
+    assert.ok(runs > 0 && runs <= 600 * 100, `${runs} in ten minutes`);
+  });
+
   test("starts the back-off anew after a success", async (t) => {
     const outcomes = [false, false, true, false, true];
     const atMs: number[] = [];

@@ -31,10 +31,14 @@ export type QueueNeeds = {
 };
 
 const retryRange = { minimumMs: 5, maximumMs: 300_000 };
+/** With every key that fails the longest pause grows, so that all of them together ask no more than 100 times a second. */
+const outage = { maximumMs: 10_000, perKeyMs: 20 };
 
 /**
  * A work queue with the semantics of client-go's: a key never runs twice at once, one that is added while it runs runs
  * once more afterwards, failures back off per key (5 ms to 5 min, jittered, never before an ApiError's Retry-After).
+ * What fails because the API server is in trouble (no answer, 429, 500 and above) is no fault of the key: it backs off
+ * to 10 s only, and 20 ms more for each key that fails, so that all is done soon after the trouble is over.
  *
  * Keys may be added before `run`. At the stop, running work gets the signal and is awaited, and what waits is dropped;
  * `run` may be called again.
@@ -100,7 +104,9 @@ export function createQueue(needs: QueueNeeds): Queue {
     const count = (failures.get(key) ?? 0) + 1;
     failures.set(key, count);
     const retryAfterMs = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
-    const delayMs = Math.max(retryAfterMs, backoffMs(count, retryRange, random));
+    const maximumMs = isOutage(error) ? outage.maximumMs + outage.perKeyMs * failures.size : retryRange.maximumMs;
+    const range = { ...retryRange, maximumMs: Math.min(maximumMs, retryRange.maximumMs) };
+    const delayMs = Math.max(retryAfterMs, backoffMs(count, range, random));
     meter.failed();
     log.warn({ err: error, queue: name, key, failures: count, retryInMs: Math.round(delayMs) }, "work failed");
     delayed.add(key, delayMs);
@@ -121,6 +127,10 @@ export function createQueue(needs: QueueNeeds): Queue {
       meter.depth();
     },
   };
+}
+
+function isOutage(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
 }
 
 function first(keys: ReadonlySet<string>): string | undefined {

@@ -192,11 +192,11 @@ describe("the regular list", () => {
 });
 
 describe("the back-off", () => {
-  test("grows from half a second to fifteen (half of thirty, the jitter being at its lowest), for ever", async (t) => {
+  test("grows from half a second to five (half of ten, the jitter being at its lowest), for ever", async (t) => {
     const { api, clock, begin } = await open(t);
     api.use({ on: list, reply: statusOf(500) });
     begin();
-    for (const [index, pauseMs] of [500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000].entries()) {
+    for (const [index, pauseMs] of [500, 1_000, 2_000, 4_000, 5_000, 5_000, 5_000, 5_000].entries()) {
       await api.seen(list, index + 1);
       await clock.whenSleeping(1, pauseMs);
       await clock.advance(pauseMs - 1);
@@ -204,6 +204,33 @@ describe("the back-off", () => {
       await clock.advance(1);
     }
     await api.seen(list, 9);
+  });
+
+  test("is never shorter than the Retry-After of the answer", async (t) => {
+    const { api, clock, begin } = await open(t);
+    api.use({ on: list, times: 1, reply: statusOf(429, { headers: { "retry-after": "20" } }) });
+    begin();
+    await api.seen(list);
+    await clock.whenSleeping(1, 20_000);
+    await clock.advance(19_999);
+    assert.equal(api.count(list), 1);
+    await clock.advance(1);
+    await api.seen(list, 2);
+  });
+
+  test("ends with one word that the server is back, and none where it was never away", async (t) => {
+    const { api, clock, reflector, begin, watching } = await open(t);
+    const words: number[] = [];
+    reflector.onRecovered(() => void words.push(api.count(list)));
+    api.use({ on: list, times: 3, reply: statusOf(500) });
+    begin();
+    for (const pauseMs of [500, 1_000, 2_000]) {
+      await clock.whenSleeping(1, pauseMs);
+      assert.deepEqual(words, []);
+      await clock.advance(pauseMs);
+    }
+    await watching();
+    assert.deepEqual(words, [4]);
   });
 
   test("is ended by the stop", async (t) => {

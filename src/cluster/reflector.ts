@@ -19,6 +19,8 @@ export type Reflector<T = KubernetesObject> = ObservedStore<T> &
     lastActivityMs(): number;
     /** Resolves after the first complete list; rejects with the signal's reason. */
     whenSynced(signal: AbortSignal): Promise<void>;
+    /** Called when the API server answers again after it did not; the handler only notes it. */
+    onRecovered(handler: () => void): void;
   };
 
 export type ReflectorNeeds<T> = {
@@ -41,8 +43,14 @@ export type ReflectorNeeds<T> = {
   readonly onActivity?: () => void;
 };
 
-const retryRange = { minimumMs: 500, maximumMs: 30_000 };
+/**
+ * Ten seconds after an outage at the latest all is known again. Jittered, and with one request for each collection, so
+ * that what comes back is not met by a crowd: a dozen collections of two replicas make three requests a second.
+ */
+const retryRange = { minimumMs: 500, maximumMs: 10_000 };
 const relistMs = 600_000;
+/** After a regular list that failed, while the watch goes on. */
+const relistAgainMs = 30_000;
 /** A watch that lived so long, or delivered anything, was a good one: the next fault starts the back-off anew. */
 const goodWatchMs = 10_000;
 /** A server that closes at once what it has accepted is not asked again at once. */
@@ -79,11 +87,16 @@ export function createReflector<T = KubernetesObject>(needs: ReflectorNeeds<T>):
   let version: string | undefined;
   let relistAtMs = 0;
   let failures = 0;
+  let isAway = false;
+  const recoveryHandlers: (() => void)[] = [];
 
   const noteActivity = () => {
     activityMs = clock.monotonicMs();
     meter.active(clock.nowMs());
     needs.onActivity?.();
+    if (!isAway) return;
+    isAway = false;
+    for (const handler of recoveryHandlers) handler();
   };
 
   const relist = async (signal: AbortSignal): Promise<void> => {
@@ -103,7 +116,7 @@ export function createReflector<T = KubernetesObject>(needs: ReflectorNeeds<T>):
       await relist(signal);
     } catch (error) {
       if (signal.aborted) throw error;
-      relistAtMs = clock.monotonicMs() + retryRange.maximumMs * (1 + random());
+      relistAtMs = clock.monotonicMs() + relistAgainMs * (1 + random());
       meter.failed("list");
       log.warn({ err: error, reflector: name }, "the regular list failed; the watch goes on");
     }
@@ -145,26 +158,27 @@ export function createReflector<T = KubernetesObject>(needs: ReflectorNeeds<T>):
     return end.kind === "silent";
   };
 
-  const noteFailure = (error: unknown): void => {
+  /** @returns how long the server asks to be left alone, milliseconds */
+  const noteFailure = (error: unknown): number => {
     const status = error instanceof ApiError ? error.status : 0;
     // 410: the version is too old; 400: the server cannot read it.
     const mustList = version === undefined || status === 410 || status === 400;
     if (mustList) version = undefined;
+    isAway ||= status === 0 || status === 429 || status >= 500;
     meter.failed(mustList ? "expired" : "watch");
     const level = failures < 3 ? "info" : "warn";
     log[level]({ err: error, reflector: name, mustList }, "list or watch failed; it is tried again");
+    return error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
   };
 
-  /** At most one list and one watch. @returns whether to go on without a pause */
-  const step = async (signal: AbortSignal): Promise<boolean> => {
+  /** At most one list and one watch. @returns undefined to go on without a pause, or the shortest one, milliseconds */
+  const step = async (signal: AbortSignal): Promise<number | undefined> => {
     try {
       if (version === undefined) await relist(signal);
       else if (clock.monotonicMs() >= relistAtMs) await relistForCheck(signal);
-      return version === undefined || (await watchOnce(version, signal));
+      return version === undefined || (await watchOnce(version, signal)) ? undefined : 0;
     } catch (error) {
-      if (signal.aborted) return true;
-      noteFailure(error);
-      return false;
+      return signal.aborted ? undefined : noteFailure(error);
     }
   };
 
@@ -173,11 +187,14 @@ export function createReflector<T = KubernetesObject>(needs: ReflectorNeeds<T>):
     ...store.observed,
     lastActivityMs: () => activityMs,
     whenSynced: (signal) => untilAborted(synced.promise, signal),
+    onRecovered: (handler) => void recoveryHandlers.push(handler),
     async run(stop) {
       while (!stop.aborted) {
-        if (await step(stop)) continue;
+        const atLeastMs = await step(stop);
+        if (atLeastMs === undefined) continue;
         failures++;
-        await clock.sleep(backoffMs(failures, retryRange, random), stop).catch(() => undefined);
+        const pauseMs = Math.max(atLeastMs, backoffMs(failures, retryRange, random));
+        await clock.sleep(pauseMs, stop).catch(() => undefined);
       }
     },
   };

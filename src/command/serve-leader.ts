@@ -92,6 +92,7 @@ export function createServeLeader(
     pullSecrets: stores.pullSecrets,
     pushSecrets: stores.pushSecrets,
     onCompiled: replica.view.onChange,
+    onRecovered: stores.namespaces.onRecovered,
     recent: replica.ensure.recent,
     queue: (work) => createQueue({ name: "namespaces", work, workers: 20, ...shared }),
     ...timing,

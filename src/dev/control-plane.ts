@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SlipwayError } from "../errors.ts";
+import { type ControlPlaneProcesses, controlPlaneProcesses } from "./control-plane-processes.ts";
 import type { ControlPlanePrograms } from "./programs.ts";
 
 /** A kube-apiserver with its etcd on loopback: the API and nothing else, no controller, no scheduler, no kubelet. */
@@ -16,6 +17,8 @@ export type ControlPlane = {
   readonly adminKubeconfig: string;
   /** A client certificate of the control plane's CA for another user. @returns the path of a kubeconfig */
   addUser(user: { readonly name: string; readonly groups?: readonly string[] }): Promise<string>;
+  /** Its processes one by one. */
+  readonly processes: ControlPlaneProcesses;
   /** Ends the processes that were started and removes their state. */
   stop(): Promise<void>;
 };
@@ -54,6 +57,7 @@ export async function startControlPlane(options: {
     const config = await environment.start();
     const caFile = join(directory, "ca.crt");
     await writeFile(caFile, config.caPem);
+    const processes = controlPlaneProcesses(environment);
     return {
       url: config.server,
       caFile,
@@ -62,7 +66,9 @@ export async function startControlPlane(options: {
       async addUser({ name, groups }) {
         return (await environment.addUser({ name, groups: [...(groups ?? [])] })).kubeconfigPath;
       },
+      processes,
       async stop() {
+        processes.resumeEtcd(); // a paused process does not hear SIGTERM
         await environment.stop();
         await rm(directory, { recursive: true, force: true });
       },

@@ -18,6 +18,7 @@ function open(options: { readonly recent?: readonly string[] } = {}) {
   const clock = createManualClock();
   const added: string[] = [];
   let compiledHandler = () => {};
+  let recoveredHandler = () => {};
   let work: (key: string, signal: AbortSignal) => Promise<WorkOutcome> = () => Promise.reject(new Error("no queue"));
   let outcome: SyncOutcome = { kind: "done" };
   const controller = createNamespaceController({
@@ -27,6 +28,9 @@ function open(options: { readonly recent?: readonly string[] } = {}) {
     pushSecrets: undefined,
     onCompiled: (handler) => {
       compiledHandler = handler;
+    },
+    onRecovered: (handler) => {
+      recoveredHandler = handler;
     },
     recent: () => options.recent ?? [],
     queue: (given) => {
@@ -50,6 +54,7 @@ function open(options: { readonly recent?: readonly string[] } = {}) {
     clock,
     taken: () => added.splice(0),
     compile: () => compiledHandler(),
+    recover: () => recoveredHandler(),
     work: () => work("a", new AbortController().signal),
     answer: (next: SyncOutcome) => {
       outcome = next;
@@ -100,6 +105,14 @@ test("a change of a namespace or of its Secret is a look at that namespace", (t)
   opened.namespaces.set("b", observedNamespace("b", { labels: {} }));
   opened.secrets.place({ ...orphan, namespace: "c" });
   assert.deepEqual(opened.taken(), ["b", "c"]);
+});
+
+test("everything is looked at as soon as the API server is back", (t) => {
+  const opened = open({ recent: ["b"] });
+  start(t, opened);
+  opened.taken();
+  opened.recover();
+  assert.deepEqual(opened.taken(), ["b!", "a", "c"]);
 });
 
 test("everything is looked at again after ten minutes", async (t) => {

@@ -12,6 +12,8 @@ export type NamespaceControllerNeeds = {
   readonly pushSecrets: ObservedStore<ObservedSecret> | undefined;
   /** Called once with a handler for every later change of the compiled state. */
   readonly onCompiled: (handler: () => void) => void;
+  /** Called once with a handler for every time that the API server is back, e.g. Reflector.onRecovered. */
+  readonly onRecovered?: (handler: () => void) => void;
   /** Namespaces to go first, e.g. SecretEnsure.recent. */
   readonly recent: () => readonly string[];
   /** Makes the work queue, whose keys are names of namespaces. */
@@ -69,6 +71,8 @@ export function createNamespaceController(needs: NamespaceControllerNeeds): Comp
   namespaces.onChange(note);
   for (const store of secretStores) store.onChange((key) => note(key.slice(0, key.indexOf("/"))));
   needs.onCompiled(noteAll);
+  // What failed while it was away does not wait for the end of its back-off.
+  needs.onRecovered?.(noteAll);
 
   async function resyncUntil(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {

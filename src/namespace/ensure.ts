@@ -92,10 +92,7 @@ export function createSecretEnsure(needs: EnsureNeeds): SecretEnsure {
     const desired = desiredPullSecret(state, namespace);
     const step = decideEnsure(secret, desired);
     if (step.kind !== "write") return stateOf(step);
-    const outcome = await needs.writer.apply(
-      { secret: step.secret, known: step.known, guard: "resourceVersion" },
-      signal,
-    );
+    const outcome = await needs.writer.apply({ secret: step.secret, known: step.known, force: false }, signal);
     if (outcome.kind === "stale") return afterRace(name, () => desiredPullSecret(state, namespace), signal);
     const answer = stateOfOutcome(outcome);
     if (answer.kind === "ready") {

@@ -53,7 +53,7 @@ function writerOver(failure: ApiError, current?: KubernetesObject) {
   return createSecretWriter({ api: api as ClusterApi });
 }
 const apply = (failure: ApiError, current?: KubernetesObject) =>
-  writerOver(failure, current).apply({ secret, known: undefined, guard: "uid" }, signal);
+  writerOver(failure, current).apply({ secret, known: undefined, force: false }, signal);
 
 const answers = [
   {

@@ -37,20 +37,21 @@ export type SecretVersion = { readonly uid: string; readonly resourceVersion: st
 
 export type ApplyRequest = {
   readonly secret: PullSecret;
-  /** The Secret as it was seen, which carries our marker; undefined: it is meant to be created. */
-  readonly known: SecretVersion | undefined;
   /**
-   * `uid`: write over whatever this very Secret holds by now. `resourceVersion`: only over the version that was seen,
-   * or only where there is none, and take no field that another manager owns; one attempt.
+   * The Secret as it was seen, which carries our marker: only this version is written over. undefined: it is meant to
+   * be created, and nothing is written where one is there, ours or not.
    */
-  readonly guard: "uid" | "resourceVersion";
+  readonly known: SecretVersion | undefined;
+  /** Whether to take fields that another manager owns, as the leader does when it repairs what somebody edited. */
+  readonly force: boolean;
 };
 
 /** How Secrets outside slipway-system are written; nothing else writes them. */
 export type SecretWriter = {
   /**
-   * Server-side apply of the whole Secret. One that is meant to be created takes no field from anybody: a Secret that
-   * appeared meanwhile gives `conflict`, or `stale` under the guard `resourceVersion`.
+   * Server-side apply of the whole Secret, one attempt: whoever calls it knows when to try again. Of two writers one
+   * gets `stale`, so that nobody who lags writes older content over newer. Without `force` a Secret of somebody else
+   * gives `conflict`.
    *
    * @throws ApiError for what may pass: 429, 500 and above, no answer
    */
@@ -67,14 +68,9 @@ export function createSecretWriter(needs: { readonly api: ClusterApi }): SecretW
   const { api } = needs;
 
   async function apply(request: ApplyRequest, signal: AbortSignal): Promise<ApplyOutcome> {
-    const { secret, known, guard } = request;
-    const isExact = guard === "resourceVersion";
+    const { secret, known, force } = request;
     try {
-      const applied = await api.apply(resources.secrets, secretObject(request), {
-        force: known !== undefined && !isExact,
-        retry: !isExact,
-        signal,
-      });
+      const applied = await api.apply(resources.secrets, secretObject(request), { force, retry: false, signal });
       const { uid = "", resourceVersion = "" } = applied.metadata;
       if (known === undefined) return { kind: "created", uid, resourceVersion };
       return { kind: resourceVersion === known.resourceVersion ? "unchanged" : "updated", uid, resourceVersion };
@@ -124,7 +120,7 @@ export function createSecretWriter(needs: { readonly api: ClusterApi }): SecretW
 const noVersion = "1";
 const secretType = "kubernetes.io/dockerconfigjson";
 
-function secretObject({ secret, known, guard }: ApplyRequest): KubernetesObject {
+function secretObject({ secret, known }: ApplyRequest): KubernetesObject {
   const data = Object.entries(secret.data).map(([key, value]) => [key, Buffer.from(value).toString("base64")]);
   return {
     metadata: {
@@ -132,8 +128,9 @@ function secretObject({ secret, known, guard }: ApplyRequest): KubernetesObject 
       namespace: secret.namespace,
       labels: { [managedByLabel]: managedByValue },
       annotations: secret.annotations,
+      // With the uid, one that was deleted meanwhile is not made again by accident.
       ...(known === undefined ? {} : { uid: known.uid }),
-      ...(guard === "uid" ? {} : { resourceVersion: known?.resourceVersion ?? noVersion }),
+      resourceVersion: known?.resourceVersion ?? noVersion,
     },
     type: secretType,
     data: Object.fromEntries(data),

@@ -108,7 +108,7 @@ export function createNamespaceSync(needs: SyncNeeds): NamespaceSync {
 
   async function applySecret(step: Extract<SyncStep, { kind: "apply" }>, signal: AbortSignal): Promise<SecretResult> {
     const { name, namespace } = step.secret;
-    const outcome = await writer.apply({ secret: step.secret, known: step.known, guard: "uid" }, signal);
+    const outcome = await writer.apply({ secret: step.secret, known: step.known, force: true }, signal);
     writes.inc({ secret: name, outcome: outcome.kind });
     log.debug({ namespace, secret: name, outcome: outcome.kind, revision: step.secret.revision }, "Secret applied");
     return outcome.kind === "unchangeable" && outcome.cause === "immutable"
@@ -125,7 +125,7 @@ export function createNamespaceSync(needs: SyncNeeds): NamespaceSync {
     const { name, namespace } = step.secret;
     const removed = await removeSecret(name, namespace, { known, signal });
     if (removed.kind !== "synced") return removed;
-    const outcome = await writer.apply({ secret: step.secret, known: undefined, guard: "uid" }, signal);
+    const outcome = await writer.apply({ secret: step.secret, known: undefined, force: false }, signal);
     writes.inc({ secret: name, outcome: outcome.kind });
     return resultOf(outcome, name);
   }

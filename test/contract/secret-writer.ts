@@ -43,8 +43,8 @@ export function secretWriterContract(name: string, open: () => Promise<OpenedWri
   describe(`${name} is a SecretWriter`, () => {
     const opened = async () => {
       const one = await open();
-      const apply = (content: string, known?: SecretVersion, guard: "uid" | "resourceVersion" = "uid") =>
-        one.writer.apply({ secret: pullSecret(one.namespace, content), known, guard }, signal);
+      const apply = (content: string, known?: SecretVersion, force = false) =>
+        one.writer.apply({ secret: pullSecret(one.namespace, content), known, force }, signal);
       return { ...one, apply, address: { namespace: one.namespace, name: "slipway-pull" } };
     };
 
@@ -75,56 +75,37 @@ export function secretWriterContract(name: string, open: () => Promise<OpenedWri
       assert.equal(await content(), undefined);
     });
 
-    test("a Secret of somebody else is a conflict and keeps its content", async () => {
-      const { apply, placeForeign, content } = await opened();
-      await placeForeign();
-      const before = await content();
-      assert.equal((await apply("one")).kind, "conflict");
-      assert.equal(await content(), before);
+    test("nothing is created over a Secret that appeared meanwhile, somebody else's or our own", async () => {
+      const foreign = await opened();
+      await foreign.placeForeign();
+      const theirs = await foreign.content();
+      assert.equal((await foreign.apply("one")).kind, "conflict");
+      assert.equal((await foreign.apply("one", undefined, true)).kind, "stale");
+      assert.equal(await foreign.content(), theirs);
+
+      const own = await opened();
+      await own.apply("newer");
+      assert.equal((await own.apply("older", undefined, true)).kind, "stale");
+      assert.match((await own.content()) ?? "", /newer/);
     });
 
-    test("a change by somebody else is undone", async () => {
-      const { apply, edit, content } = await opened();
+    test("a later version is stale and stays, by force too", async () => {
+      const { apply, content } = await opened();
       const created = versionOf(await apply("one"));
-      await edit();
-      assert.equal((await apply("one", created)).kind, "updated");
-      assert.match((await content()) ?? "", /one/);
+      await apply("two", created);
+      assert.equal((await apply("three", created)).kind, "stale");
+      assert.equal((await apply("three", created, true)).kind, "stale");
+      assert.match((await content()) ?? "", /two/);
     });
 
-    test("with an exact version, nothing is taken from somebody else", async () => {
+    test("a change by somebody else is undone by force only", async () => {
       const { apply, edit, content } = await opened();
       await apply("one");
       const edited = await edit();
       const before = await content();
-      assert.equal((await apply("two", edited, "resourceVersion")).kind, "conflict");
+      assert.equal((await apply("two", edited)).kind, "conflict");
       assert.equal(await content(), before);
-    });
-
-    test("with an exact version, a later one is stale and stays", async () => {
-      const { apply, content } = await opened();
-      const created = versionOf(await apply("one"));
-      await apply("two", created);
-      assert.equal((await apply("three", created, "resourceVersion")).kind, "stale");
-      assert.match((await content()) ?? "", /two/);
-    });
-
-    test("with an exact version, what is meant to be created is created", async () => {
-      const { apply, content } = await opened();
-      assert.equal((await apply("one", undefined, "resourceVersion")).kind, "created");
-      assert.match((await content()) ?? "", /one/);
-    });
-
-    test("with an exact version, nothing is created over a Secret that appeared meanwhile, our own included", async () => {
-      const { apply, content } = await opened();
-      await apply("newer");
-      assert.equal((await apply("older", undefined, "resourceVersion")).kind, "stale");
-      assert.match((await content()) ?? "", /newer/);
-    });
-
-    test("with an exact version, the version that was seen is written over", async () => {
-      const { apply, content } = await opened();
-      const created = versionOf(await apply("one"));
-      assert.equal((await apply("two", created, "resourceVersion")).kind, "updated");
+      assert.equal((await apply("two", edited, true)).kind, "updated");
       assert.match((await content()) ?? "", /two/);
     });
 
@@ -140,7 +121,7 @@ export function secretWriterContract(name: string, open: () => Promise<OpenedWri
     test("a namespace that does not exist is gone", async () => {
       const { writer, namespace } = await opened();
       const secret = pullSecret(`${namespace}-never-made`, "one");
-      assert.equal((await writer.apply({ secret, known: undefined, guard: "uid" }, signal)).kind, "gone");
+      assert.equal((await writer.apply({ secret, known: undefined, force: false }, signal)).kind, "gone");
     });
   });
 }

@@ -34,13 +34,11 @@ export function createMemorySecrets(name = "slipway-pull"): MemorySecrets {
     return stored;
   };
 
-  const refuse = ({ known, guard }: ApplyRequest, current: ObservedSecret | undefined): ApplyOutcome | undefined => {
-    if (known?.uid !== current?.uid && known !== undefined) return { kind: "stale" };
-    const isForced = known !== undefined && guard === "uid";
-    if (current === undefined || isForced) return undefined;
-    if (known === undefined && guard === "resourceVersion") return { kind: "stale" };
-    if (current.ownedDataKeys.length === 0) return { kind: "conflict", message: "another manager" };
-    return known !== undefined && known.resourceVersion !== current.resourceVersion ? { kind: "stale" } : undefined;
+  const refuse = ({ known, force }: ApplyRequest, current: ObservedSecret | undefined): ApplyOutcome | undefined => {
+    if (known !== undefined && known.uid !== current?.uid) return { kind: "stale" };
+    const isOthers = current?.ownedDataKeys.length === 0;
+    if (isOthers && !force) return { kind: "conflict", message: "another manager" };
+    return known?.resourceVersion === current?.resourceVersion ? undefined : { kind: "stale" };
   };
 
   const write = (secret: PullSecret, current: ObservedSecret | undefined): ApplyOutcome => {

@@ -87,7 +87,7 @@ test("what the controller wrote from a later revision is never written over by a
   assert.equal(desired.kind, "secret");
   if (desired.kind !== "secret") return;
   await createSecretWriter({ api: cluster.api }).apply(
-    { secret: desired.secret, known: undefined, guard: "uid" },
+    { secret: desired.secret, known: undefined, force: false },
     signal,
   );
   const lagging = openReplica(stateOf(6, "old"));
