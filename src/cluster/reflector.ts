@@ -10,6 +10,7 @@ import { createReflectedStore } from "./reflected-store.ts";
 import { createReflectorMeter } from "./reflector-meter.ts";
 import type { Resource } from "./resource.ts";
 import type { ObservedStore } from "./store.ts";
+import { untilAborted } from "./until-aborted.ts";
 import { watchCollection } from "./watch.ts";
 import type { WatchEvent } from "./watch-event.ts";
 
@@ -33,7 +34,7 @@ export type ReflectorNeeds<T> = {
   readonly metadataOnly?: boolean;
   /** What is kept of each object. */
   readonly project?: (object: KubernetesObject) => T;
-  /** Objects per page of a list; 2 000 unless given. */
+  /** Objects per page of a list; 5 000 unless given. */
   readonly pageSize?: number;
   readonly clock: Clock;
   readonly random: Random;
@@ -55,7 +56,8 @@ const relistAgainMs = 30_000;
 const goodWatchMs = 10_000;
 /** A server that closes at once what it has accepted is not asked again at once. */
 const shortWatchMs = 1_000;
-const defaultPageSize = 2_000;
+/** One request for most clusters, two for a large one; a page of metadata alone is a few megabytes. */
+const defaultPageSize = 5_000;
 
 /**
  * Keeps a copy of a collection: lists once, then watches from that version on, for ever. After an error it goes on
@@ -210,16 +212,4 @@ function reflectorName(
     ...(needs.namespace === undefined ? [] : ["in", needs.namespace]),
     ...(selectors.length === 0 ? [] : ["where", selectors.join(" and ")]),
   ].join(" ");
-}
-
-async function untilAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }

@@ -8,6 +8,7 @@ import type { SecretState } from "../admission/world.ts";
 import { ApiError, type ClusterApi } from "../cluster/api.ts";
 import { createMemoryStore } from "../cluster/memory-store.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
+import { untilAborted } from "../cluster/until-aborted.ts";
 import type { Compiled } from "../config/compiled.ts";
 import { createLog } from "../log.ts";
 import { createSecretEnsure, type EnsureRequest } from "./ensure.ts";
@@ -52,6 +53,8 @@ function open() {
   let own: Compiled | undefined = compiledState({ revision: 5 });
   let fresh: Compiled | undefined = own;
   let hold: Promise<void> = Promise.resolve();
+  let compiledHold: Promise<void> = Promise.resolve();
+  let compiledReads = 0;
   let fault: Error | undefined;
   const liveNamespaces = new Map<string, ObservedNamespace>();
 
@@ -77,7 +80,9 @@ function open() {
     namespaces,
     pullSecrets: seen,
     compiled: () => own,
-    readCompiled: async () => {
+    readCompiled: async (signal) => {
+      compiledReads++;
+      await untilAborted(compiledHold, signal);
       if (fresh === undefined) throw new ApiError({ status: 404, reason: "NotFound", message: "not found" });
       return fresh;
     },
@@ -117,6 +122,11 @@ function open() {
       const { promise, resolve } = Promise.withResolvers<void>();
       hold = promise;
       return resolve;
+    },
+    holdCompiled() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      compiledHold = promise;
+      return { release: resolve, reads: () => compiledReads };
     },
     failWith(error: Error | undefined) {
       fault = error;
@@ -179,7 +189,7 @@ test("a hundred pods at once are one flight", async () => {
   const answers = await Promise.all(Array.from({ length: 100 }, () => look("a")));
   assert.ok(answers.every(({ kind }) => kind === "ready"));
   assert.deepEqual(server.calls, ["apply a"]);
-  assert.deepEqual(asked, ["Secret a"]);
+  assert.deepEqual(asked, [], "a Secret that no watch has shown is not read before it is made");
 });
 
 const changed = (revision: number, password: string) =>
@@ -317,21 +327,24 @@ test("what another replica wrote meanwhile counts", async () => {
   await look("a");
   const other = open();
   other.add("a");
-  other.server.place(server.store.get("a/slipway-pull") ?? assert.fail());
+  const theirs = server.store.get("a/slipway-pull") ?? assert.fail();
+  other.server.place(theirs);
   assert.equal(await kindOf(other.look("a")), "ready");
-  assert.deepEqual(other.server.calls, []);
+  assert.deepEqual(other.server.calls, ["apply a"], "the write that finds it there, and no other");
+  assert.deepEqual(other.server.store.get("a/slipway-pull"), theirs);
 });
 
 test("a stale answer is looked at once more", async () => {
   const { add, look, server } = open();
   add("a");
   server.failNext("a", { kind: "stale" });
-  assert.equal(await kindOf(look("a")), "unavailable");
+  assert.equal(await kindOf(look("a")), "ready");
+  assert.deepEqual(server.calls, ["apply a", "apply a"]);
 });
 
 test("an API server that does not answer costs 800 ms and blocks nothing", async () => {
-  const { add, look, clock, holdAnswers } = open();
-  add("a");
+  const { exists, look, clock, holdAnswers } = open();
+  exists("a");
   const release = holdAnswers();
   const answer = look("a");
   assert.ok(answer instanceof Promise);
@@ -343,9 +356,22 @@ test("an API server that does not answer costs 800 ms and blocks nothing", async
   release();
 });
 
+test("compiled credentials that cannot be read cost 400 ms, and those who come meanwhile no more than one more read", async () => {
+  const { add, look, clock, holdCompiled } = open();
+  for (const name of ["a", "b", "c"]) add(name);
+  const held = holdCompiled();
+  const first = look("a");
+  const others = [look("b"), look("c")];
+  await clock.advance(400);
+  assert.equal(await kindOf(first), "unavailable");
+  held.release();
+  assert.deepEqual(await Promise.all(others.map(kindOf)), ["ready", "ready"]);
+  assert.equal(held.reads(), 2);
+});
+
 test("a caller with less time goes on alone, the flight ends for the others", async () => {
-  const { add, look, clock, holdAnswers } = open();
-  add("a");
+  const { exists, look, clock, holdAnswers } = open();
+  exists("a");
   const release = holdAnswers();
   const hasty = look("a", { deadlineMs: clock.monotonicMs() + 100 });
   const patient = look("a");
@@ -356,8 +382,8 @@ test("a caller with less time goes on alone, the flight ends for the others", as
 });
 
 test("an API server that fails is unavailable, never an exception", async () => {
-  const { add, look, failWith, clock } = open();
-  add("a");
+  const { exists, look, failWith, clock } = open();
+  exists("a");
   failWith(new ApiError({ status: 500, reason: "InternalError", message: "a fault" }));
   assert.equal(await kindOf(look("a")), "unavailable");
   failWith(undefined);

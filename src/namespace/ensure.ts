@@ -2,13 +2,15 @@ import { Counter, Histogram, type Registry } from "prom-client";
 import type { SecretState } from "../admission/world.ts";
 import type { Clock } from "../clock.ts";
 import type { ClusterApi } from "../cluster/api.ts";
+import { withDeadline } from "../cluster/deadline.ts";
 import { resources } from "../cluster/resource.ts";
+import { createSharedRead } from "../cluster/shared-read.ts";
 import type { ObservedStore } from "../cluster/store.ts";
 import { unlessMissing } from "../cluster/unless-missing.ts";
 import type { Compiled } from "../config/compiled.ts";
 import { pullSecretName } from "../config/names.ts";
 import type { Log } from "../log.ts";
-import { decideEnsure, type EnsureStep } from "./decide.ts";
+import { decideEnsure } from "./decide.ts";
 import { desiredPullSecret } from "./desired.ts";
 import { createEnsureMemory } from "./ensure-memory.ts";
 import { type ObservedNamespace, type ObservedSecret, observeNamespace, observeSecret } from "./observed.ts";
@@ -51,6 +53,11 @@ export type EnsureNeeds = {
 };
 
 const inlineLimitMs = 800;
+/** One read serves all namespaces, so that one that hangs must not cost any of them its whole time. */
+const compiledLimitMs = 400;
+
+/** What one flight is about. */
+type Wanted = { readonly name: string; readonly namespace: ObservedNamespace; readonly state: Compiled };
 
 /**
  * Makes sure inside admission that a pod's pull Secret exists before the pod does (section 5 of the design). Runs on
@@ -62,6 +69,9 @@ export function createSecretEnsure(needs: EnsureNeeds): SecretEnsure {
   const memory = createEnsureMemory({ clock, namespaces, pullSecrets });
   const flights = new Map<string, Promise<SecretState>>();
   const meter = createMeter(needs.metrics);
+  const readNewest = createSharedRead(() =>
+    withDeadline(clock, compiledLimitMs, new AbortController().signal, needs.readCompiled),
+  );
 
   /** What can be said without asking anybody; undefined: the API has to be asked. */
   function known(name: string): SecretState | undefined {
@@ -75,25 +85,38 @@ export function createSecretEnsure(needs: EnsureNeeds): SecretEnsure {
     if (memory.wasWritten(name, { namespaceUid: namespace.uid, revision: state.revision })) return { kind: "ready" };
     const step = decideEnsure(secret, desiredPullSecret(state, namespace));
     if (step.kind === "write") return memory.refusal(name, state);
-    const answer = stateOf(step);
-    memory.judge(name, { state, namespace, secret }, answer);
-    return answer;
+    memory.judge(name, { state, namespace, secret }, step);
+    return step;
   }
 
   async function lookAndWrite(name: string, signal: AbortSignal): Promise<SecretState> {
+    // One that no watch has shown is most likely not there, which the write itself finds out: see SecretWriter.
+    const isSeen = pullSecrets.get(`${name}/${pullSecretName}`) !== undefined;
     const [namespace, secret, state] = await Promise.all([
       currentNamespace(needs, name, signal),
-      readObserved(needs.api, name, signal),
-      newestCompiled(needs, signal),
+      isSeen ? readObserved(needs.api, name, signal) : undefined,
+      newestCompiled(readNewest, compiled, signal),
     ]);
     if (state === undefined) return unavailable("no credentials have been compiled yet");
     if (namespace === undefined || namespace.terminating) return unavailable("the namespace is going away");
     if (!isOptedIn(namespace, selection)) return { kind: "empty" };
-    const desired = desiredPullSecret(state, namespace);
-    const step = decideEnsure(secret, desired);
-    if (step.kind !== "write") return stateOf(step);
+    const want: Wanted = { name, namespace, state };
+    const answer = await settle(want, secret, signal);
+    if (answer !== "stale") return answer;
+    const again = isSeen ? "stale" : await settle(want, await readObserved(needs.api, name, signal), signal);
+    return again === "stale" ? afterRace(want, signal) : again;
+  }
+
+  /** Does what `secret` as it was found asks for. */
+  async function settle(
+    { name, namespace, state }: Wanted,
+    secret: ObservedSecret | undefined,
+    signal: AbortSignal,
+  ): Promise<SecretState | "stale"> {
+    const step = decideEnsure(secret, desiredPullSecret(state, namespace));
+    if (step.kind !== "write") return step;
     const outcome = await needs.writer.apply({ secret: step.secret, known: step.known, force: false }, signal);
-    if (outcome.kind === "stale") return afterRace(name, () => desiredPullSecret(state, namespace), signal);
+    if (outcome.kind === "stale") return "stale";
     const answer = stateOfOutcome(outcome);
     if (answer.kind === "ready") {
       memory.noteWritten(name, { namespaceUid: namespace.uid, revision: step.secret.revision });
@@ -102,13 +125,9 @@ export function createSecretEnsure(needs: EnsureNeeds): SecretEnsure {
   }
 
   /** Somebody else, mostly the controller or another replica, wrote at the same moment: what is there now counts. */
-  async function afterRace(
-    name: string,
-    desired: () => ReturnType<typeof desiredPullSecret>,
-    signal: AbortSignal,
-  ): Promise<SecretState> {
-    const step = decideEnsure(await readObserved(needs.api, name, signal), desired());
-    return step.kind === "write" ? unavailable("it is being changed by others") : stateOf(step);
+  async function afterRace({ name, namespace, state }: Wanted, signal: AbortSignal): Promise<SecretState> {
+    const step = decideEnsure(await readObserved(needs.api, name, signal), desiredPullSecret(state, namespace));
+    return step.kind === "write" ? unavailable("it is being changed by others") : step;
   }
 
   async function flight(name: string): Promise<SecretState> {
@@ -169,10 +188,6 @@ function unavailable(reason: string): SecretState {
   return { kind: "unavailable", reason };
 }
 
-function stateOf(step: Exclude<EnsureStep, { kind: "write" }>): SecretState {
-  return step;
-}
-
 function stateOfOutcome(outcome: Exclude<ApplyOutcome, { kind: "stale" }>): SecretState {
   switch (outcome.kind) {
     case "created":
@@ -213,9 +228,13 @@ async function readObserved(
 }
 
 /** Of what is in memory and what the API has, the higher revision. */
-async function newestCompiled(needs: EnsureNeeds, signal: AbortSignal): Promise<Compiled | undefined> {
-  const fresh = await unlessMissing(needs.readCompiled(signal));
-  const own = needs.compiled();
+async function newestCompiled(
+  read: (signal: AbortSignal) => Promise<Compiled | undefined>,
+  compiled: () => Compiled | undefined,
+  signal: AbortSignal,
+): Promise<Compiled | undefined> {
+  const fresh = await unlessMissing(read(signal));
+  const own = compiled();
   if (fresh === undefined || own === undefined) return fresh ?? own;
   return fresh.revision > own.revision ? fresh : own;
 }
