@@ -50,6 +50,8 @@ const single = [
   { key: "https://index.docker.io/v1/", image: "docker.io/library/jenkins", want: true },
   { key: "https://index.docker.io/v1/", image: "docker.io/google/docker-registry", want: true },
   { key: "docker.io", image: "docker.io/library/jenkins", want: true },
+  { key: "https://index.docker.io/v1/", image: "localhost/app", want: true },
+  { key: "https://index.docker.io/v1/", image: "localhost:5000/app", want: false },
   { key: "registry.example.com/team", image: "registry.example.com/teams/app", want: true },
   { key: "registry.example.com/team/", image: "registry.example.com/teams/app", want: false },
   { key: "127.0.0.1:7443", image: "127.0.0.1:7443/team/app", want: true },

@@ -27,10 +27,15 @@ export function findLogins(
   keyring.sort((left, right) => (left.index < right.index ? 1 : left.index > right.index ? -1 : 0));
   const matches = keyring.filter(({ parts }) => keyMatches(parts, image));
   const chosen =
-    matches.length === 0 && isDockerHub(image.host)
+    matches.length === 0 && isDefaultRegistry(image.host)
       ? keyring.filter(({ index }) => index === "index.docker.io")
       : matches;
   return chosen.map(({ key, auth }) => ({ key, auth }));
+}
+
+/** isDefaultRegistryMatch: a host without a dot or a port, which is `localhost` alone, gets Docker Hub's login, too. */
+function isDefaultRegistry(host: string): boolean {
+  return isDockerHub(host) || !/[.:]/.test(host);
 }
 
 /** URLsMatch: the path of the key is a plain prefix, so that `/team` serves `/teams/app`, too. */

@@ -17,7 +17,8 @@ const pathGrammar = /^(?:\/[A-Za-z0-9._~:/@!$&'()*+,;=-]*)?$/;
  * `/v1/` or `/v2/` loses that part, a path of `/` is none. Any other path stays, its trailing slash included: kubelet
  * takes it as a plain prefix.
  *
- * @returns undefined where no image reference could ever match: no host, user information, query, percent escapes
+ * @returns undefined where no image reference could ever match (no host, another scheme), and for user information,
+ *   query, fragment and percent escapes, which nobody writes there on purpose: said as a finding rather than guessed at
  * @see https://github.com/kubernetes/kubernetes/blob/master/pkg/credentialprovider/keyring.go (BasicDockerKeyring.Add)
  */
 export function parseRegistryKey(key: string): RegistryKeyParts | undefined {
