@@ -11,6 +11,8 @@ export type TestCluster = {
   send(call: Call): Promise<Answer>;
   /** kubectl as administrator. @returns standard output */
   kubectl(args: readonly string[]): Promise<string>;
+  /** A kubeconfig for whoever the identity names, by a client certificate. @returns its path */
+  addUser(identity: Identity): Promise<string>;
   /** PEM of the API server's own CA: a certificate, where one is needed. */
   readonly ca: string;
   stop(): Promise<void>;
@@ -64,6 +66,7 @@ export async function startTestCluster(
   return {
     send: (call) => send(controlPlane.url, agent, call),
     kubectl,
+    addUser: ({ user, groups }) => controlPlane.addUser({ name: user, groups }),
     ca: readFileSync(controlPlane.caFile, "utf8"),
     async stop() {
       agent.destroy();
