@@ -5,6 +5,7 @@ import { ApiError } from "./api.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Component } from "./component.ts";
 import { createDelayedKeys } from "./delayed-keys.ts";
+import { createKeyLine } from "./key-line.ts";
 import { counterAt, gaugeAt, secondsAt } from "./metric.ts";
 
 export type WorkOutcome = { readonly kind: "done" } | { readonly kind: "again"; readonly afterMs: number };
@@ -47,8 +48,8 @@ const outage = { maximumMs: 10_000, perKeyMs: 20 };
  */
 export function createQueue(needs: QueueNeeds): Queue {
   const { name, work, clock, random, log } = needs;
-  const urgent = new Set<string>();
-  const ordinary = new Set<string>();
+  const urgent = createKeyLine();
+  const ordinary = createKeyLine();
   const running = new Map<string, Promise<void>>();
   /** Added while running: true for urgent. */
   const dirty = new Map<string, boolean>();
@@ -72,10 +73,8 @@ export function createQueue(needs: QueueNeeds): Queue {
 
   const startWork = (): void => {
     while (stopped !== undefined && !stopped.aborted && running.size < needs.workers) {
-      const key = first(urgent) ?? first(ordinary);
+      const key = urgent.take() ?? ordinary.take();
       if (key === undefined) break;
-      urgent.delete(key);
-      ordinary.delete(key);
       running.set(key, runOne(key, stopped));
     }
     meter.depth();
@@ -131,10 +130,6 @@ export function createQueue(needs: QueueNeeds): Queue {
 
 function isOutage(error: unknown): boolean {
   return error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
-}
-
-function first(keys: ReadonlySet<string>): string | undefined {
-  return keys.values().next().value;
 }
 
 function createMeter(registry: Registry, queue: string, waiting: () => number) {

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { createSelfSigned } from "../../fake/self-signed.ts";
+import { bundleInto } from "../bundled.ts";
 import { type MeasuredProcess, onCore, startMeasured } from "../measured-process.ts";
 import { format, median, percentile, table, withSpread } from "../statistics.ts";
 import { findLoad, type Load } from "./load.ts";
@@ -55,7 +56,9 @@ export async function runBench(announce: (line: string) => void): Promise<string
 }
 
 async function findContenders(folder: string, announce: (line: string) => void): Promise<readonly Contender[]> {
-  const node = (file: string, ...args: readonly string[]) => [process.execPath, here(file), ...args];
+  const servers = ["server-slipway.ts", "server-bare.ts", "server-usual.ts"];
+  const bundled = await bundleInto(folder, servers.map(here));
+  const node = (file: string, ...args: readonly string[]) => [process.execPath, bundled(file), ...args];
   const files = [join(folder, "tls.crt"), join(folder, "tls.key")];
   const contenders: Contender[] = [
     { name: "Slipway", command: node("server-slipway.ts", ...files) },
