@@ -31,6 +31,7 @@ import { findControlPlanePrograms, findRegistryProgram } from "../dev/programs.t
 import { SlipwayError } from "../errors.ts";
 import { distributionConfig } from "../gateway/distribution-config.ts";
 import type { Log } from "../log.ts";
+import { optInSelection } from "../namespace/selection.ts";
 import { readAdminLogin } from "../registry/secrets.ts";
 import { secretValue } from "../tls/secret-data.ts";
 import { devManifests } from "./dev-manifests.ts";
@@ -132,7 +133,7 @@ async function start(
         namespace: systemNamespace,
         listen: { port: ports.webhook, host: "127.0.0.1", lingerMs: 0 },
         operations: { port: ports.operations, host: "127.0.0.1" },
-        selection: { mode: "OptIn", excluded: [] },
+        selection: optInSelection,
         pushSecrets: true,
         identity: "dev",
         image: "slipway:dev",
@@ -157,7 +158,7 @@ async function start(
       {
         cluster: { kubeconfig: await userOf(controlPlane, gatewayAccount) },
         namespace: systemNamespace,
-        injectMode: "opt-in",
+        selection: optInSelection,
         distributionUrl: distribution.url,
         listen: { port: ports.gateway, host: "127.0.0.1", lingerMs: 0 },
         operations: { port: 0, host: "127.0.0.1" },

@@ -23,6 +23,7 @@ import { createGateway } from "../gateway/gateway.ts";
 import { createLoopLag } from "../http/loop-lag.ts";
 import { createOperationsServer } from "../http/operations.ts";
 import { createLog, type Log, type LogOptions } from "../log.ts";
+import type { NamespaceSelection } from "../namespace/selection.ts";
 import { slipwayVersion } from "../version.ts";
 import {
   type CommandContext,
@@ -34,15 +35,15 @@ import {
   runProgram,
 } from "./program.ts";
 import { runInOrder } from "./run-in-order.ts";
+import { readSelection, type SelectionFlags, selectionOptions } from "./selection-options.ts";
 
-type Flags = {
+type Flags = SelectionFlags & {
   readonly port: string;
   readonly operationsPort: string;
   readonly distributionUrl: string;
   readonly namespace: string;
   readonly kubeconfig?: string;
   readonly logLevel: LogOptions["level"];
-  readonly injectMode: "opt-in" | "opt-out";
   readonly linger: string;
 };
 
@@ -72,14 +73,10 @@ export const run: CommandRun = async (context) => {
         .default("info"),
     )
     .addOption(
-      environmentOption("--inject-mode <mode>", "SLIPWAY_INJECT_MODE", "which namespaces have a login")
-        .choices(["opt-in", "opt-out"])
-        .default("opt-in"),
-    )
-    .addOption(
       environmentOption("--linger <seconds>", "SLIPWAY_LINGER", "how long to go on answering after the stop") //
         .default("5"),
     );
+  for (const option of selectionOptions()) program.addOption(option);
   program.action(
     exitWith(program, async (flags: Flags) => {
       refuseUnknownEnvironment(program, env);
@@ -95,7 +92,7 @@ async function serveGateway(flags: Flags, context: CommandContext): Promise<numb
   const options: GatewayOptions = {
     cluster: kubeconfig === undefined ? {} : { kubeconfig },
     namespace: flags.namespace,
-    injectMode: flags.injectMode,
+    selection: readSelection(flags),
     distributionUrl: parseUrl("--distribution-url", flags.distributionUrl),
     listen: { port: parsePort("--port", flags.port), lingerMs: parseLinger(flags.linger) },
     operations: { port: parsePort("--operations-port", flags.operationsPort) },
@@ -109,7 +106,7 @@ async function serveGateway(flags: Flags, context: CommandContext): Promise<numb
 export type GatewayOptions = {
   readonly cluster: ClusterSource;
   readonly namespace: string;
-  readonly injectMode: "opt-in" | "opt-out";
+  readonly selection: NamespaceSelection;
   readonly distributionUrl: string;
   readonly listen: { readonly port: number; readonly host?: string; readonly lingerMs?: number };
   readonly operations: { readonly port: number; readonly host?: string };
@@ -146,7 +143,7 @@ export async function runGateway(options: GatewayOptions, log: Log, stop: AbortS
   const gateway = createGateway({
     distributionUrl: options.distributionUrl,
     namespace,
-    injectMode: options.injectMode,
+    selection: options.selection,
     secrets,
     namespaces,
     localRegistries,

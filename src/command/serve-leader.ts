@@ -150,7 +150,7 @@ export function createServeLeader(
     events,
     namespace,
     images: options.images,
-    injectMode: replica.selection.mode === "OptOut" ? "opt-out" : "opt-in",
+    selection: replica.selection,
     hasCertificate: () => secretValue(replica.secret(registryCertificateSecretName), "tls.crt") !== "",
     tokenAuthority: () => secretValue(replica.secret(tokenAuthoritySecretName), "bundle.crt") || undefined,
     clientTrust: replica.clientTrust,

@@ -12,6 +12,7 @@ import {
   refuseUnknownEnvironment,
   runProgram,
 } from "./program.ts";
+import { readSelection, type SelectionFlags, selectionOptions } from "./selection-options.ts";
 import { runServe, type ServeOptions } from "./serve-process.ts";
 
 export const run: CommandRun = async (context) => {
@@ -45,25 +46,9 @@ export const run: CommandRun = async (context) => {
         hostname(),
       ),
     )
-    .addOption(environmentOption("--kubeconfig <file>", "SLIPWAY_KUBECONFIG", "instead of the Pod's ServiceAccount"))
-    .addOption(
-      environmentOption(
-        "--inject-mode <mode>",
-        "SLIPWAY_INJECT_MODE",
-        "opt-in: labelled namespaces; opt-out: all but excluded ones",
-      )
-        .choices(["opt-in", "opt-out"])
-        .default("opt-in"),
-    )
-    .addOption(
-      environmentOption(
-        "--exclude-namespaces <names>",
-        "SLIPWAY_EXCLUDE_NAMESPACES",
-        "never served, comma separated, beside kube-system, slipway-system and slipway-node",
-      )
-        .default([] as readonly string[], "none")
-        .argParser(list),
-    )
+    .addOption(environmentOption("--kubeconfig <file>", "SLIPWAY_KUBECONFIG", "instead of the Pod's ServiceAccount"));
+  for (const option of selectionOptions()) program.addOption(option);
+  program
     .addOption(
       environmentOption(
         "--push-secrets",
@@ -130,14 +115,12 @@ export const run: CommandRun = async (context) => {
   return runProgram(program, context);
 };
 
-type ServeFlags = {
+type ServeFlags = SelectionFlags & {
   readonly port: number;
   readonly operationsPort: number;
   readonly namespace: string;
   readonly podName: string;
   readonly kubeconfig?: string;
-  readonly injectMode: "opt-in" | "opt-out";
-  readonly excludeNamespaces: readonly string[];
   readonly pushSecrets: boolean;
   readonly nodeTaint: boolean;
   readonly defaults: boolean;
@@ -155,7 +138,7 @@ function optionsOf(flags: ServeFlags): ServeOptions {
     namespace: flags.namespace,
     listen: { port: flags.port },
     operations: { port: flags.operationsPort },
-    selection: { mode: flags.injectMode === "opt-in" ? "OptIn" : "OptOut", excluded: flags.excludeNamespaces },
+    selection: readSelection(flags),
     pushSecrets: flags.pushSecrets,
     nodeTaint: flags.nodeTaint,
     identity: flags.podName,
@@ -172,11 +155,4 @@ function port(text: string): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 0 && value <= 65_535) return value;
   throw new InvalidArgumentError("not a port: expected a number from 0 to 65535");
-}
-
-function list(text: string): readonly string[] {
-  return text
-    .split(",")
-    .map((name) => name.trim())
-    .filter((name) => name !== "");
 }

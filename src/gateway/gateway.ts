@@ -14,6 +14,7 @@ import {
 import type { Check, Checks } from "../http/operations.ts";
 import { createHttpsServer, type HttpHandler } from "../http/server.ts";
 import type { Log } from "../log.ts";
+import type { NamespaceSelection } from "../namespace/selection.ts";
 import { catalogueStreamPath } from "../registry/stream-protocol.ts";
 import { secretValue } from "../tls/secret-data.ts";
 import { createSecretCertificateSource } from "../tls/serving-certificate.ts";
@@ -39,7 +40,8 @@ export type GatewayNeeds = {
   readonly distributionUrl: string;
   /** Where Slipway's own Secrets live. */
   readonly namespace: string;
-  readonly injectMode: "opt-in" | "opt-out";
+  /** As serve has it. */
+  readonly selection: NamespaceSelection;
   /** Each holds the Secret of its name in `namespace`; one store for all of them does as well. */
   readonly secrets: {
     readonly keys: ObservedStore<KubernetesObject>;
@@ -143,7 +145,7 @@ function createHandler(needs: GatewayNeeds, secrets: RegistrySecrets) {
   const authorizer = createAuthorizer({ accounts, policy: registry });
   const standing = createStanding({
     namespaces: needs.namespaces,
-    injectMode: needs.injectMode,
+    selection: needs.selection,
     users: secrets.users,
     hasAdmin: () => secrets.admin() !== undefined,
   });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createMemoryStore } from "../cluster/memory-store.ts";
+import { optInSelection } from "../namespace/selection.ts";
 import { createStanding } from "./standing.ts";
 
 const enabled = { "slipway.dev/inject": "enabled" };
@@ -10,16 +11,17 @@ const cases = [
   { name: "a namespace without the label", namespace: "a", uid: "1", labels: {}, optIn: false, optOut: true },
   { name: "an opted-out namespace", namespace: "a", uid: "1", labels: disabled, optIn: false, optOut: false },
   { name: "a re-created namespace", namespace: "a", uid: "2", labels: enabled, optIn: false, optOut: false },
+  { name: "an excluded namespace", namespace: "legacy", uid: "1", labels: {}, optIn: false, optOut: false },
   { name: "our own namespace", namespace: "slipway-system", uid: "1", labels: enabled, optIn: false, optOut: false },
 ] as const;
 for (const { name, namespace, uid, labels, optIn, optOut } of cases) {
-  for (const [injectMode, want] of [
-    ["opt-in", optIn],
-    ["opt-out", optOut],
+  for (const [selection, want] of [
+    [optInSelection, optIn],
+    [{ mode: "OptOut", excluded: ["legacy"] }, optOut],
   ] as const) {
-    test(`${name} ${want ? "stands" : "does not stand"} in ${injectMode} mode`, () => {
+    test(`${name} ${want ? "stands" : "does not stand"} in mode ${selection.mode}`, () => {
       const namespaces = createMemoryStore([[namespace, { metadata: { name: namespace, uid, labels } }]]);
-      const standing = createStanding({ namespaces, injectMode, users: () => new Map(), hasAdmin: () => true });
+      const standing = createStanding({ namespaces, selection, users: () => new Map(), hasAdmin: () => true });
       const subject = { kind: "namespace", purpose: "pull", namespace, uid: "1" } as const;
       assert.equal(standing.resolve(subject) !== undefined, want);
     });
@@ -29,7 +31,7 @@ for (const { name, namespace, uid, labels, optIn, optOut } of cases) {
 test("a further user stands with the rules of now, and not when it is gone", () => {
   let users = new Map([["ci", { password: "x", rules: [{ repository: "a/**", actions: ["pull"] as const }] }]]);
   const namespaces = createMemoryStore();
-  const standing = createStanding({ namespaces, injectMode: "opt-in", users: () => users, hasAdmin: () => true });
+  const standing = createStanding({ namespaces, selection: optInSelection, users: () => users, hasAdmin: () => true });
   const before = standing.resolve({ kind: "user", name: "ci" });
   assert.deepEqual(before, { kind: "user", name: "ci", rules: [{ repository: "a/**", actions: ["pull"] }] });
   users = new Map();

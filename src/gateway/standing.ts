@@ -1,6 +1,6 @@
 import type { KubernetesObject } from "../cluster/object.ts";
 import type { ObservedStore } from "../cluster/store.ts";
-import { excludedNamespaces, injectLabel } from "../config/names.ts";
+import { isOptedIn, type NamespaceSelection } from "../namespace/selection.ts";
 import type { Identity, Subject } from "./identity.ts";
 import type { RegistryUsers } from "./registry-users.ts";
 
@@ -17,7 +17,7 @@ export type Standing = {
 export function createStanding(needs: {
   /** Metadata is enough. */
   readonly namespaces: ObservedStore<KubernetesObject>;
-  readonly injectMode: "opt-in" | "opt-out";
+  readonly selection: NamespaceSelection;
   readonly users: () => RegistryUsers;
   readonly hasAdmin: () => boolean;
 }): Standing {
@@ -26,7 +26,7 @@ export function createStanding(needs: {
       switch (subject.kind) {
         case "namespace": {
           const namespace = needs.namespaces.get(subject.namespace);
-          const isLive = namespace?.metadata.uid === subject.uid && isOptedIn(namespace, needs.injectMode);
+          const isLive = namespace?.metadata.uid === subject.uid && isServed(namespace, needs.selection);
           return isLive ? subject : undefined;
         }
         case "user": {
@@ -42,10 +42,6 @@ export function createStanding(needs: {
   };
 }
 
-/** Whether a namespace takes part: by its label, in opt-out mode by the absence of `disabled`; never our own. */
-export function isOptedIn(namespace: KubernetesObject, mode: "opt-in" | "opt-out"): boolean {
-  const { name, labels } = namespace.metadata;
-  if ((excludedNamespaces as readonly string[]).includes(name)) return false;
-  const label = labels?.[injectLabel];
-  return mode === "opt-in" ? label === "enabled" : label !== "disabled";
+function isServed({ metadata: { name, labels = {} } }: KubernetesObject, selection: NamespaceSelection): boolean {
+  return isOptedIn({ name, labels }, selection);
 }

@@ -3,11 +3,12 @@ import { readFile, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { createSelfSigned } from "../../test/fake/self-signed.ts";
 import type { LocalRegistrySpec } from "../config/local-registry.ts";
+import { type NamespaceSelection, optInSelection } from "../namespace/selection.ts";
 import { decideHosting, type HostingFacts } from "./hosting.ts";
 
 const facts: HostingFacts = {
   namespace: "slipway-system",
-  injectMode: "opt-in",
+  selection: optInSelection,
   hasCertificate: true,
   deployment: undefined,
   images: { slipway: "registry.example.com/slipway:0.1.0", registry: "registry:3.1.1" },
@@ -96,15 +97,21 @@ test("the first pod waits for the gateway's certificate; one that runs does not 
   assert.deepEqual(reasons({}, { hasCertificate: false, deployment: { metadata: { name: "registry" } } }), []);
 });
 
-test("the gateway follows serve's mode", () => {
-  const gateway = (injectMode: "opt-in" | "opt-out") => {
-    const { objects } = decideHosting({}, { ...facts, injectMode });
+test("the gateway serves the namespaces that serve does", () => {
+  const gateway = (selection: NamespaceSelection) => {
+    const { objects } = decideHosting({}, { ...facts, selection });
     const deployment = objects.find(({ resource }) => resource.kind === "Deployment") ?? assert.fail();
     const spec = deployment.object.spec as { template: { spec: { containers: { args: string[] }[] } } };
     return spec.template.spec.containers[0];
   };
-  assert.deepEqual(gateway("opt-in")?.args, ["gateway", "--linger", "0"]);
-  assert.deepEqual(gateway("opt-out")?.args, ["gateway", "--linger", "0", "--inject-mode", "opt-out"]);
+  assert.deepEqual(gateway(optInSelection)?.args, ["gateway", "--linger", "0"]);
+  const optOut = ["--inject-mode", "opt-out", "--exclude-namespaces", "legacy,kube-public"];
+  assert.deepEqual(gateway({ mode: "OptOut", excluded: ["legacy", "kube-public"] })?.args, [
+    "gateway",
+    "--linger",
+    "0",
+    ...optOut,
+  ]);
 });
 
 test("a new token CA or a new secret rolls the pod, nothing else does", () => {

@@ -3,6 +3,7 @@ import { type Resource, resources } from "../cluster/resource.ts";
 import type { LocalRegistrySpec } from "../config/local-registry.ts";
 import { managedByLabel, managedByValue, registryConfigName, registryServiceName } from "../config/names.ts";
 import { distributionConfig } from "../gateway/distribution-config.ts";
+import type { NamespaceSelection } from "../namespace/selection.ts";
 import { type ClaimFacts, decideClaim } from "./claim.ts";
 import { type ExposureFacts, exposureObjects, registryService } from "./exposure.ts";
 import type { Finding } from "./finding.ts";
@@ -12,7 +13,7 @@ import { decideRevision, hashOf } from "./revision.ts";
 export type HostingFacts = ClaimFacts &
   ExposureFacts & {
     /** As serve has it; the gateway follows. */
-    readonly injectMode: "opt-in" | "opt-out";
+    readonly selection: NamespaceSelection;
     /** Container images: our own, and CNCF Distribution's. */
     readonly images: { readonly slipway: string; readonly registry: string };
     /** PEM bundle by which Distribution trusts tokens; undefined while it does not exist. */

@@ -1,5 +1,6 @@
 import type { LocalRegistrySpec, S3Storage } from "../config/local-registry.ts";
 import { gatewayAccount, gatewayPort, registryConfigName, registryHttpSecretName } from "../config/names.ts";
+import type { NamespaceSelection } from "../namespace/selection.ts";
 
 /** By these the Deployment, the Service and the disruption budget find the pods. Immutable in a Deployment. */
 export const selectorLabels = { "app.kubernetes.io/name": "slipway", "app.kubernetes.io/component": "registry" };
@@ -22,7 +23,7 @@ const priorityClassName = "slipway";
 
 type PodFacts = {
   /** As serve has it: which namespaces have a login. */
-  readonly injectMode: "opt-in" | "opt-out";
+  readonly selection: NamespaceSelection;
   readonly images: { readonly slipway: string; readonly registry: string };
   readonly s3Credentials: { readonly hasCa: boolean } | undefined;
 };
@@ -105,7 +106,7 @@ const containerSecurity = {
 };
 
 /** @param isAlone no other pod takes over: the sooner it ends, the shorter the gap */
-function gatewayContainer({ images, injectMode }: PodFacts, isAlone: boolean): Readonly<Record<string, unknown>> {
+function gatewayContainer({ images, selection }: PodFacts, isAlone: boolean): Readonly<Record<string, unknown>> {
   const probe = (path: string) => ({ httpGet: { path, port: "operations" } });
   return {
     name: "gateway",
@@ -113,7 +114,8 @@ function gatewayContainer({ images, injectMode }: PodFacts, isAlone: boolean): R
     args: [
       "gateway",
       ...(isAlone ? ["--linger", "0"] : []),
-      ...(injectMode === "opt-out" ? ["--inject-mode", "opt-out"] : []),
+      ...(selection.mode === "OptOut" ? ["--inject-mode", "opt-out"] : []),
+      ...(selection.excluded.length > 0 ? ["--exclude-namespaces", selection.excluded.join(",")] : []),
     ],
     ports: [
       { name: "registry", containerPort: gatewayPort, protocol: "TCP" },

@@ -9,6 +9,7 @@ import type { LocalRegistrySpec } from "../config/local-registry.ts";
 import { hostingConfigMapName, registryProvidedCertificateSecretName, systemNamespace } from "../config/names.ts";
 import { registryNames } from "../config/registry-names.ts";
 import type { Log } from "../log.ts";
+import type { NamespaceSelection } from "../namespace/selection.ts";
 import type { NodesStatus } from "../node/node-status.ts";
 import { readBundle } from "../tls/certificate.ts";
 import type { RegistryClient } from "./client.ts";
@@ -48,7 +49,7 @@ export type LocalRegistryReconcilerNeeds = {
   /** Our own image, and CNCF Distribution's. */
   readonly images: { readonly slipway: string; readonly registry: string };
   /** As serve has it; the gateway follows. */
-  readonly injectMode: "opt-in" | "opt-out";
+  readonly selection: NamespaceSelection;
   /** PEM bundle by which Distribution trusts tokens; undefined while it does not exist. */
   readonly tokenAuthority: () => string | undefined;
   /** Whether the gateway's certificate has been issued. */
@@ -123,10 +124,10 @@ export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeed
     const secretFindings = await ensureSecrets(signal);
     const { http } = await readSecrets(api, namespace, signal);
     const facts = await readStorage({ api, namespace, http }, spec, signal);
-    const { images, injectMode } = needs;
+    const { images, selection } = needs;
     const tokenAuthority = needs.tokenAuthority();
     const deployment = await readDeployment(api, namespace, signal);
-    const own = { namespace, images, injectMode, deployment, hasCertificate: needs.hasCertificate() };
+    const own = { namespace, images, selection, deployment, hasCertificate: needs.hasCertificate() };
     const decision = decideHosting(spec, { ...facts, ...own, tokenAuthority });
     const refused = await writer.apply(decision.objects, signal);
     const certificate = await provideCertificate(spec, signal);

@@ -20,6 +20,7 @@ import { startDistribution } from "../../../src/dev/distribution.ts";
 import { distributionConfig } from "../../../src/gateway/distribution-config.ts";
 import { createGateway, type Gateway, type GatewayNeeds } from "../../../src/gateway/gateway.ts";
 import { createLog } from "../../../src/log.ts";
+import { optInSelection } from "../../../src/namespace/selection.ts";
 import { certificateNames } from "../../../src/tls/certificate.ts";
 import { issueAuthority, issueLeaf } from "../../../src/tls/issue.ts";
 import { leafSecret } from "../../../src/tls/leaf-secret.ts";
@@ -133,7 +134,7 @@ export async function startGateway(options: {
   const gateway = createGateway({
     distributionUrl: options.distributionUrl,
     namespace: systemNamespace,
-    injectMode: "opt-in",
+    selection: optInSelection,
     secrets: {
       keys: secrets,
       admin: secrets,

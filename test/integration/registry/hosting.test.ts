@@ -3,13 +3,14 @@ import { after, before, describe, test } from "node:test";
 import type { KubernetesObject } from "../../../src/cluster/object.ts";
 import { type Resource, resources } from "../../../src/cluster/resource.ts";
 import type { LocalRegistrySpec } from "../../../src/config/local-registry.ts";
+import { optInSelection } from "../../../src/namespace/selection.ts";
 import { decideHosting, type HostingFacts } from "../../../src/registry/hosting.ts";
 import { hostingDocument, registryEndpoints } from "../../../src/registry/hosting-document.ts";
 import { createObjectWriter } from "../../../src/registry/object-writer.ts";
 import { type RealApiServer, signal, startRealApiServer } from "../cluster/api-server.ts";
 
 const facts: Omit<HostingFacts, "namespace"> = {
-  injectMode: "opt-in",
+  selection: optInSelection,
   hasCertificate: true,
   deployment: undefined,
   images: { slipway: "registry.example.com/slipway:0.1.0", registry: "registry:3.1.1" },

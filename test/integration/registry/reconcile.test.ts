@@ -10,6 +10,7 @@ import type { LocalRegistrySpec } from "../../../src/config/local-registry.ts";
 import { createManifestApplier, readManifests } from "../../../src/dev/manifests.ts";
 import { createStatusWriter } from "../../../src/leader/status.ts";
 import { createLog } from "../../../src/log.ts";
+import { optInSelection } from "../../../src/namespace/selection.ts";
 import { readRegistryKeys } from "../../../src/registry/keys.ts";
 import { createObjectWriter } from "../../../src/registry/object-writer.ts";
 import { createLocalRegistryReconciler, type LocalRegistryReconcilerNeeds } from "../../../src/registry/reconcile.ts";
@@ -52,7 +53,7 @@ describe("the reconciler of LocalRegistry at a real API server", () => {
       status: createStatusWriter({ api, clock: systemClock }),
       events: recorder,
       images: { slipway: "registry.example.com/slipway:0.1.0", registry: "registry:3.1.1" },
-      injectMode: "opt-in",
+      selection: optInSelection,
       tokenAuthority: () => "pem",
       hasCertificate: () => true,
       clientTrust: () => "pem",
