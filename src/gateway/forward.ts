@@ -4,13 +4,15 @@ import {
   type IncomingHttpHeaders,
   type IncomingMessage,
   type OutgoingHttpHeaders,
+  request as open,
   type ServerResponse,
-  request as send,
 } from "node:http";
 import type { Readable } from "node:stream";
 import type { AuditRecord } from "./audit.ts";
+import { createContentSource } from "./content.ts";
+import { answerHeaders, requestHeaders } from "./forwarded-headers.ts";
 import { createIdleTimer, type IdleTimer } from "./idle-timer.ts";
-import { schemeOf, sendError } from "./refusal.ts";
+import { sendError } from "./refusal.ts";
 
 /** One request that has been allowed, on its way to Distribution. */
 export type ForwardOrder = {
@@ -21,6 +23,8 @@ export type ForwardOrder = {
   /** The body, when it has been read already; undefined: it is streamed, or there is none. */
   readonly body?: Buffer;
   readonly headers?: OutgoingHttpHeaders;
+  /** A blob or a manifest is asked for: what comes has a length. */
+  readonly isContent?: boolean;
   readonly record: AuditRecord;
 };
 
@@ -42,34 +46,41 @@ export type ForwardLimits = {
 /** Committing a large blob to an object store takes minutes without a byte on the wire. */
 export const defaultForwardLimits: ForwardLimits = { idleMs: 60_000, answerMs: 600_000 };
 
-/**
- * Forwards to Distribution: the Host header stays and X-Forwarded-Proto is set when absent, so that Location headers
- * are what the client can follow; other forwarding headers are dropped, since a client could steer links with them.
- */
+/** Forwards to Distribution: content over connections of its own, all else by node:http. */
 export function createForwarder(needs: { readonly url: string; readonly limits?: ForwardLimits }): Forwarder {
   const base = new URL(needs.url);
   const agent = new Agent({ keepAlive: true, maxFreeSockets: 64 });
   const limits = needs.limits ?? defaultForwardLimits;
+  const content = createContentSource({ host: base.hostname, port: Number(base.port), limits });
   const attempt = (order: ForwardOrder): Promise<Attempt> => {
     const { promise, resolve } = Promise.withResolvers<Attempt>();
-    const upstream = send({
+    const upstream = open({
       agent,
       host: base.hostname,
       port: base.port,
       method: order.request.method,
       path: order.target,
-      headers: requestHeaders(order),
+      headers: requestHeaders(order.request, declaredBody(order), order.headers),
       setHost: false,
     });
     exchange({ order, upstream, limits, resolve });
     return promise;
   };
+  const send = async (order: ForwardOrder): Promise<Attempt> => {
+    const sent = order.isContent === true && isRead(order) ? await content.send(order) : undefined;
+    if (sent?.kind === "answered") return { kind: "answered", status: sent.head.status, headers: sent.head.headers };
+    if (sent !== undefined && sent.kind !== "unsuited") return { kind: "broken" };
+    const first = await attempt(order);
+    // Distribution may close a kept connection at the moment we use it; without a body nothing is lost by asking again.
+    return first.kind === "stale" ? attempt(order) : first;
+  };
   return {
-    close: () => agent.destroy(),
+    close() {
+      content.close();
+      agent.destroy();
+    },
     async forward(order) {
-      const first = await attempt(order);
-      // Distribution may close a kept connection at the moment we use it; without a body nothing is lost by asking again.
-      const outcome = first.kind === "stale" ? await attempt(order) : first;
+      const outcome = await send(order);
       if (outcome.kind === "answered") return outcome;
       if (!order.response.headersSent) {
         sendError(order.response, 502, { code: "UNAVAILABLE", message: "the registry does not answer" });
@@ -174,47 +185,11 @@ function isRepeatable({ request, body }: ForwardOrder): boolean {
   return body === undefined && ["GET", "HEAD", "DELETE"].includes(request.method ?? "");
 }
 
-// RFC 9110, section 7.6.1, and what we set ourselves.
-const dropped = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-  "expect",
-  "forwarded",
-  "x-forwarded-host",
-  "x-forwarded-port",
-  "x-forwarded-prefix",
-  "x-forwarded-for",
-  "x-forwarded-proto",
-]);
-
-function requestHeaders(order: ForwardOrder): OutgoingHttpHeaders {
-  const { request, body } = order;
-  const kept = withoutHopByHop(request.headers);
-  const length = body === undefined ? kept["content-length"] : body.length;
-  const hasBody = body !== undefined || !isRepeatable(order);
-  delete kept["content-length"];
-  return {
-    ...kept,
-    ...(hasBody && length !== undefined ? { "content-length": length } : {}),
-    "x-forwarded-proto": schemeOf(request),
-    "x-forwarded-for": request.socket.remoteAddress ?? "",
-    ...order.headers,
-  };
+function isRead({ request }: ForwardOrder): boolean {
+  return request.method === "GET" || request.method === "HEAD";
 }
 
-function answerHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
-  return withoutHopByHop(headers);
-}
-
-function withoutHopByHop(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
-  const named = new Set((headers.connection ?? "").toLowerCase().split(/\s*,\s*/));
-  const kept = Object.entries(headers).filter(([name]) => !dropped.has(name) && !named.has(name));
-  return Object.fromEntries(kept);
+function declaredBody(order: ForwardOrder): { readonly length: number | "as declared" } | undefined {
+  if (order.body !== undefined) return { length: order.body.length };
+  return isRepeatable(order) ? undefined : { length: "as declared" };
 }

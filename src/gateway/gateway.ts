@@ -30,6 +30,7 @@ import { hostOf, sendError, tokenPath } from "./refusal.ts";
 import { createRegistryHandler } from "./registry-handler.ts";
 import { createRegistrySecrets, type RegistrySecrets } from "./registry-secrets.ts";
 import { createRegistryView } from "./registry-view.ts";
+import { remembered } from "./remembered.ts";
 import { createStanding } from "./standing.ts";
 import { createThrottle } from "./throttle.ts";
 import { createTokenIssuer, createTokenVerifier } from "./token.ts";
@@ -151,7 +152,7 @@ function createHandler(needs: GatewayNeeds, secrets: RegistrySecrets) {
   });
   const issuer = createTokenIssuer({ signing, clock });
   const verifier = createTokenVerifier({
-    authorities: () => secretValue(needs.secrets.tokenSigning.get(signingKey), "ca.crt"),
+    authorities: remembered(needs.secrets.tokenSigning, signingKey, (secret) => secretValue(secret, "ca.crt")),
     clock,
   });
   const hub = createEventHub();

@@ -43,6 +43,51 @@ describe("tokens", () => {
     assert.equal(await verifier(authority.certificate).verify(token), undefined);
   });
 
+  test("a token that was once found genuine still ends after five minutes", async () => {
+    const token = await issue(leaf);
+    const one = verifier(authority.certificate);
+    for (let minute = 0; minute < 5; minute++) {
+      assert.ok(await one.verify(token), `minute ${minute}`);
+      await clock.advance(59_900);
+    }
+    assert.ok(await one.verify(token));
+    await clock.advance(500);
+    assert.equal(await one.verify(token), undefined);
+  });
+
+  test("a token that was once found genuine is nothing as soon as its authority is no longer trusted", async () => {
+    let bundle = authority.certificate;
+    const one = createTokenVerifier({ authorities: () => bundle, clock });
+    const token = await issue(leaf);
+    assert.ok(await one.verify(token));
+    bundle = foreign.certificate;
+    assert.equal(await one.verify(token), undefined);
+    bundle = authority.certificate;
+    assert.ok(await one.verify(token));
+  });
+
+  test("a genuine token with another signature is nothing, before and after", async () => {
+    const one = verifier(authority.certificate);
+    const token = await issue(leaf);
+    const other = `${token.slice(0, token.lastIndexOf("."))}.${Buffer.alloc(256, 1).toString("base64url")}`;
+    assert.equal(await one.verify(other), undefined);
+    assert.ok(await one.verify(token));
+    assert.equal(await one.verify(other), undefined);
+  });
+
+  test("a new leaf signs the next token", async () => {
+    let pair = leaf;
+    const issuer = createTokenIssuer({ signing: { current: () => pair, onChange: () => undefined }, clock });
+    const first = await issuer.issue("shared", access);
+    pair = await issueLeaf({ authority, commonName: "tokens", names: none, nowMs: clock.nowMs() });
+    const second = await issuer.issue("shared", access);
+    const heads = [first, second].map((issued) => issued?.token.split(".")[0]);
+    assert.notEqual(heads[0], heads[1]);
+    for (const issued of [first, second]) {
+      assert.ok(await verifier(authority.certificate).verify(issued?.token ?? ""));
+    }
+  });
+
   test("a token whose claims were changed is nothing", async () => {
     const [head = "", body = "", signature = ""] = (await issue(leaf)).split(".");
     const claims = JSON.parse(Buffer.from(body, "base64url").toString()) as Record<string, unknown>;

@@ -1,7 +1,16 @@
-import { createPublicKey, type KeyObject, randomUUID, sign, verify, X509Certificate } from "node:crypto";
+import {
+  createPrivateKey,
+  createPublicKey,
+  hash,
+  type KeyObject,
+  randomUUID,
+  sign,
+  verify,
+  X509Certificate,
+} from "node:crypto";
 import { promisify } from "node:util";
 import type { Clock } from "../clock.ts";
-import { isIssuedBy, readBundle } from "../tls/certificate.ts";
+import { type CertificatePair, isIssuedBy, readBundle } from "../tls/certificate.ts";
 import type { CertificateSource } from "../tls/serving-certificate.ts";
 import { createBoundedCache } from "./bounded-cache.ts";
 import { type ResourceActions, type TokenClaims, tokenIssuer, tokenLifeSeconds, tokenService } from "./token-claims.ts";
@@ -28,12 +37,21 @@ export type TokenIssuer = {
  * @see https://distribution.github.io/distribution/spec/auth/jwt/
  */
 export function createTokenIssuer(needs: { readonly signing: CertificateSource; readonly clock: Clock }): TokenIssuer {
+  let last: { readonly pair: CertificatePair; readonly head: string; readonly key: KeyObject } | undefined;
+  /** The key is read once: that costs as much as a signature. */
+  const signer = () => {
+    const pair = needs.signing.current();
+    if (pair !== undefined && pair !== last?.pair) {
+      const head = encodePart({ alg: "RS256", typ: "JWT", x5c: [derOf(pair.certificate)] });
+      last = { pair, head, key: createPrivateKey(pair.key) };
+    }
+    return pair && last;
+  };
   return {
     async issue(subject, access) {
-      const pair = needs.signing.current();
-      if (pair === undefined) return undefined;
+      const current = signer();
+      if (current === undefined) return undefined;
       const nowSeconds = Math.floor(needs.clock.nowMs() / 1_000);
-      const header = { alg: "RS256", typ: "JWT", x5c: [derOf(pair.certificate)] };
       const claims: TokenClaims = {
         iss: tokenIssuer,
         sub: subject,
@@ -44,8 +62,8 @@ export function createTokenIssuer(needs: { readonly signing: CertificateSource; 
         jti: randomUUID(),
         access,
       };
-      const signed = `${encodePart(header)}.${encodePart(claims)}`;
-      const signature = await signAsync("sha256", Buffer.from(signed), pair.key);
+      const signed = `${current.head}.${encodePart(claims)}`;
+      const signature = await signAsync("sha256", Buffer.from(signed), current.key);
       return {
         token: `${signed}.${signature.toString("base64url")}`,
         expiresInSeconds: tokenLifeSeconds,
@@ -61,7 +79,8 @@ export type TokenVerifier = {
 };
 
 /**
- * Verifies what createTokenIssuer made, on whichever replica and under whichever leaf of the token CAs.
+ * Verifies what createTokenIssuer made, on whichever replica and under whichever leaf of the token CAs. A token comes
+ * with each of a client's requests: a signature that was genuine is remembered for a minute, its time never.
  *
  * @param needs.authorities PEM of the token CAs, current and previous
  */
@@ -69,32 +88,53 @@ export function createTokenVerifier(needs: {
   readonly authorities: () => string;
   readonly clock: Clock;
 }): TokenVerifier {
-  const keys = createBoundedCache<KeyObject>({ clock: needs.clock, maxEntries: 16 });
-  const keyOf = (leaf: string): KeyObject | undefined => {
-    const cacheKey = `${needs.authorities()}${leaf}`;
+  const { clock } = needs;
+  const keys = createBoundedCache<KeyObject>({ clock, maxEntries: 16 });
+  const genuine = createBoundedCache<Genuine>({ clock, maxEntries: 512 });
+  const keyOf = (leaf: string, authorities: string): KeyObject | undefined => {
+    const cacheKey = `${authorities}${leaf}`;
     const known = keys.get(cacheKey);
     if (known !== undefined) return known;
-    const key = trustedKey(leaf, needs.authorities(), needs.clock.nowMs());
-    if (key !== undefined) keys.set(cacheKey, key, 60_000);
+    const key = trustedKey(leaf, authorities, clock.nowMs());
+    if (key !== undefined) keys.set(cacheKey, key, rememberMs);
     return key;
   };
   return {
     async verify(token) {
       if (token.length > maxTokenLength) return undefined;
-      const [head = "", body = "", signature = "", ...more] = token.split(".");
-      const header = decodePart(head) as { readonly alg?: unknown; readonly x5c?: unknown } | undefined;
-      const claims = readClaims(decodePart(body));
-      if (more.length > 0 || header?.alg !== "RS256" || !Array.isArray(header.x5c) || claims === undefined) {
-        return undefined;
-      }
-      const [leaf] = header.x5c as readonly unknown[];
-      const key = typeof leaf === "string" ? keyOf(leaf) : undefined;
-      if (key === undefined || !isCurrent(claims, needs.clock.nowMs() / 1_000)) return undefined;
-      const data = Buffer.from(`${head}.${body}`);
-      const isGenuine = await verifyAsync("sha256", data, key, Buffer.from(signature, "base64url"));
-      return isGenuine ? claims : undefined;
+      const authorities = needs.authorities();
+      const cacheKey = hash("sha256", token, "base64");
+      const known = genuine.get(cacheKey);
+      const isKnown = known?.authorities === authorities;
+      const claims = isKnown ? known.claims : await readGenuine(token, (leaf) => keyOf(leaf, authorities));
+      if (claims === undefined || !isCurrent(claims, clock.nowMs() / 1_000)) return undefined;
+      if (!isKnown) genuine.set(cacheKey, { claims, authorities }, rememberMs);
+      return claims;
     },
   };
+}
+
+/** Claims of a token that one of these authorities stands behind. */
+type Genuine = { readonly claims: TokenClaims; readonly authorities: string };
+
+const rememberMs = 60_000;
+
+/** The claims of a token with a true signature of a leaf that is trusted now; says nothing about what they claim. */
+async function readGenuine(
+  token: string,
+  keyOf: (leaf: string) => KeyObject | undefined,
+): Promise<TokenClaims | undefined> {
+  const [head = "", body = "", signature = "", ...more] = token.split(".");
+  const header = decodePart(head) as { readonly alg?: unknown; readonly x5c?: unknown } | undefined;
+  const claims = readClaims(decodePart(body));
+  if (more.length > 0 || header?.alg !== "RS256" || !Array.isArray(header.x5c) || claims === undefined) {
+    return undefined;
+  }
+  const [leaf] = header.x5c as readonly unknown[];
+  const key = typeof leaf === "string" ? keyOf(leaf) : undefined;
+  if (key === undefined) return undefined;
+  const data = Buffer.from(`${head}.${body}`);
+  return (await verifyAsync("sha256", data, key, Buffer.from(signature, "base64url"))) ? claims : undefined;
 }
 
 /** A token with 64 scopes of 255 characters and its certificate stays well below. */

@@ -1,13 +1,7 @@
-import {
-  createServer,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-  type RequestListener,
-  type Server,
-  type ServerResponse,
-} from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { pipeline } from "node:stream";
+import { endToEndHeaders } from "../http/hop-by-hop.ts";
 import type { Log } from "../log.ts";
 import { errorCode } from "./disk.ts";
 import { createUpstream, type Upstream } from "./loopback-upstream.ts";
@@ -18,19 +12,6 @@ const headersTimeoutMs = 30_000;
 /** A transfer that stands still for so long is over; a large layer's last request is silent while S3 assembles it. */
 const idleTimeoutMs = 600_000;
 const connectionLimit = 512;
-
-/** Per RFC 9110 section 7.6.1 these end at each hop; `connection` may name more. */
-const hopHeaders: ReadonlySet<string> = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
 
 /** Plain HTTP on the host's loopback, forwarded to the registry over verified TLS. */
 export type LoopbackProxy = {
@@ -58,14 +39,14 @@ export function createLoopbackProxy(needs: { readonly log: Log }): LoopbackProxy
 
   function forward(request: IncomingMessage, response: ServerResponse, upstream: Upstream): void {
     const { method, url: path } = request;
-    const headers = { ...forwardable(request.headers), "x-forwarded-proto": "http" };
+    const headers = { ...endToEndHeaders(request.headers), "x-forwarded-proto": "http" };
     const { host, port: upstreamPort, agent } = upstream;
     const outgoing = httpsRequest({ host, port: upstreamPort, agent, method, path, headers, timeout: idleTimeoutMs });
     outgoing.on("timeout", () =>
       outgoing.destroy(Object.assign(new Error("the registry is silent"), { code: "ETIMEDOUT" })),
     );
     outgoing.on("response", (incoming) => {
-      response.writeHead(incoming.statusCode ?? 502, forwardable(incoming.headers));
+      response.writeHead(incoming.statusCode ?? 502, endToEndHeaders(incoming.headers));
       pipeline(incoming, response, noteBreak);
     });
     outgoing.on("error", (error) => {
@@ -172,12 +153,6 @@ async function drain(server: Server, graceMs: number): Promise<void> {
 
 function isRouted(url: string): boolean {
   return /^\/(v2(\/|\?|$)|auth\/token(\?|$))/.test(url);
-}
-
-function forwardable(headers: IncomingHttpHeaders): IncomingHttpHeaders {
-  const named = (headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase());
-  const ends = (name: string) => hopHeaders.has(name) || named.includes(name);
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => !ends(name)));
 }
 
 /** In the form of a registry's errors, so that the runtime shows the message. */

@@ -8,6 +8,14 @@ export const selectorLabels = { "app.kubernetes.io/name": "slipway", "app.kubern
 /** Plain port of the gateway's probes and metrics; never in the Service. */
 export const gatewayOperationsPort = 8081;
 
+/**
+ * Buffers of bodies become garbage at the rate of the network, and V8 looks for it when the part of its heap for young
+ * objects is full: at its usual 16 MiB ten pushes at once take 90 MiB more, and nothing is gained (docs/benchmarks.md).
+ *
+ * @see https://nodejs.org/docs/latest-v24.x/api/cli.html#--max-semi-space-sizesize-in-mib
+ */
+export const gatewayNodeOptions = "--max-semi-space-size=1";
+
 /** Where Distribution keeps its content and reads its configuration. */
 export const dataDirectory = "/var/lib/registry";
 export const configDirectory = "/etc/distribution";
@@ -117,6 +125,7 @@ function gatewayContainer({ images, selection }: PodFacts, isAlone: boolean): Re
       ...(selection.mode === "OptOut" ? ["--inject-mode", "opt-out"] : []),
       ...(selection.excluded.length > 0 ? ["--exclude-namespaces", selection.excluded.join(",")] : []),
     ],
+    env: [{ name: "NODE_OPTIONS", value: gatewayNodeOptions }],
     ports: [
       { name: "registry", containerPort: gatewayPort, protocol: "TCP" },
       { name: "operations", containerPort: gatewayOperationsPort, protocol: "TCP" },

@@ -17,9 +17,18 @@ export type GatewayUsage = { readonly rss: number; readonly peak: number; readon
 
 type Order = { readonly distributionUrl: string; readonly certificates: Certificates; readonly port: number };
 
-/** @param order.port 0: any free one; a fixed one to start it again where it was */
-export async function startGatewayProcess(order: Order): Promise<GatewayProcess> {
-  const child = fork(fileURLToPath(import.meta.url), ["gateway"], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+/**
+ * @param order.port 0: any free one; a fixed one to start it again where it was
+ * @param as.program a bundle of this file; the file itself unless given
+ * @param as.nodeOptions of the process, as on a command line
+ */
+export async function startGatewayProcess(
+  order: Order,
+  as: { readonly program?: string; readonly nodeOptions?: readonly string[] } = {},
+): Promise<GatewayProcess> {
+  const program = as.program ?? fileURLToPath(import.meta.url);
+  const execArgv = [...process.execArgv, ...(as.nodeOptions ?? [])];
+  const child = fork(program, ["gateway"], { stdio: ["ignore", "inherit", "inherit", "ipc"], execArgv });
   child.send(order);
   const { url } = (await answerOf(child)) as { url: string };
   return {

@@ -201,6 +201,7 @@ export async function startStore(program: string, tokenCa: string) {
   const running = await startDistribution({ program, configFile });
   return {
     url: running.url,
+    pid: running.program.pid,
     folder,
     async stop() {
       await running.stop();
