@@ -6,14 +6,16 @@
  * @see https://github.com/opencontainers/distribution-spec/tree/main/conformance
  */
 import { spawn } from "node:child_process";
-import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { findRegistryProgram } from "../src/dev/programs.ts";
+import { SlipwayError } from "../src/errors.ts";
 import { issueCertificates, namespaceObject, startGateway, startStore } from "../test/integration/gateway/harness.ts";
 import { pushLogin } from "../test/integration/gateway/registry-client.ts";
 import { startBareRegistry } from "../test/integration/registry/distribution.ts";
+import { findConformanceProgram } from "./conformance-program.ts";
 
 /** How often each test passed, failed and was skipped: the suite runs a test of one name for several contents. */
 type Counts = { passed: number; failure: number; skipped: number };
@@ -22,14 +24,7 @@ type Variables = Readonly<Record<string, string>>;
 
 const limitMs = 300_000;
 
-const program = process.env.OCI_CONFORMANCE;
-if (program === undefined) {
-  console.error(
-    "OCI_CONFORMANCE is not set; build the program in the folder conformance/ of github.com/opencontainers/distribution-spec and name it",
-  );
-  process.exit(2);
-}
-await access(program);
+const program = await findSuite();
 const folder = await mkdtemp(join(tmpdir(), "slipway-conformance-"));
 try {
   const bare = await againstBare(program);
@@ -37,6 +32,16 @@ try {
   process.exitCode = report(bare, ours);
 } finally {
   await rm(folder, { recursive: true, force: true });
+}
+
+async function findSuite(): Promise<string> {
+  try {
+    return await findConformanceProgram(process.env, console.error);
+  } catch (error) {
+    if (!(error instanceof SlipwayError)) throw error;
+    console.error(`conformance: ${error.message}`);
+    process.exit(2);
+  }
 }
 
 async function againstBare(suite: string): Promise<Results> {
