@@ -30,13 +30,17 @@ describe("the head of an answer", () => {
     });
   }
 
+  test("a body in chunks has no length of its own", () => {
+    assert.equal(parseAnswerHead("GET", lines("HTTP/1.1 200 OK", "Transfer-Encoding: Chunked"))?.length, "chunked");
+  });
+
   test("a connection that the server will close is not kept", () => {
     const head = parseAnswerHead("GET", lines("HTTP/1.1 200 OK", "Content-Length: 1", "Connection: close"));
     assert.equal(head?.isKept, false);
   });
 
   const unsuited = [
-    ["a chunked body", "HTTP/1.1 200 OK", "Transfer-Encoding: chunked"],
+    ["another coding", "HTTP/1.1 200 OK", "Transfer-Encoding: gzip, chunked"],
     ["both ways to say the length", "HTTP/1.1 200 OK", "Transfer-Encoding: chunked", "Content-Length: 3"],
     ["no length", "HTTP/1.1 200 OK"],
     ["two lengths", "HTTP/1.1 200 OK", "Content-Length: 3", "Content-Length: 4"],

@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import { type AnswerHead, parseAnswerHead } from "./answer-head.ts";
+import { createChunkDecoder } from "./chunked.ts";
 
 /** Told what comes of one request, in this order; after `end` or `fail` nothing more. */
 export type AnswerReader = {
@@ -26,12 +27,15 @@ export type ContentConnection = {
 const headLimitBytes = 64 * 1024;
 const headEnd = "\r\n\r\n";
 
+/** @returns what is for the client, and whether that was the last; undefined for what cannot be */
+type BodyReader = (bytes: Buffer) => { readonly body: Buffer; readonly isEnd: boolean } | undefined;
+
 type Exchange = {
   readonly method: string;
   readonly reader: AnswerReader;
   head: Buffer;
-  /** Bytes of body still to come; undefined: the head is not complete. */
-  left: number | undefined;
+  /** What is still to come of the body; undefined: the head is not complete. */
+  body: BodyReader | undefined;
   isKept: boolean;
 };
 
@@ -70,7 +74,7 @@ export function openContentConnection(needs: {
       socket.destroy();
       return false;
     }
-    return current.left === undefined ? receiveHead(current, bytes) : receivePart(current, bytes);
+    return current.body === undefined ? receiveHead(current, bytes) : receivePart(current, bytes);
   };
   const receiveHead = (exchange: Exchange, bytes: Buffer): boolean => {
     exchange.head = exchange.head.length === 0 ? bytes : Buffer.concat([exchange.head, bytes]);
@@ -86,24 +90,23 @@ export function openContentConnection(needs: {
       fail("unsuited");
       return false;
     }
-    exchange.left = head.length;
+    exchange.body = bodyReader(head.length);
     exchange.isKept = head.isKept;
     exchange.reader.head(head);
     return receivePart(exchange, exchange.head.subarray(end + headEnd.length));
   };
   const receivePart = (exchange: Exchange, bytes: Buffer): boolean => {
-    const left = (exchange.left ?? 0) - bytes.length;
-    if (left < 0) {
+    const part = exchange.body?.(bytes);
+    if (part === undefined) {
       fail("broken");
       return false;
     }
-    exchange.left = left;
-    if (bytes.length === 0) return left === 0 ? finish(exchange) : true;
+    if (part.body.length === 0) return part.isEnd ? finish(exchange) : true;
     let isDone = false;
     let isPaused = false;
-    exchange.reader.part(bytes, () => {
+    exchange.reader.part(part.body, () => {
       isDone = true;
-      if (left === 0) finish(exchange);
+      if (part.isEnd) finish(exchange);
       if (isPaused && !socket.destroyed) socket.resume();
     });
     isPaused = !isDone;
@@ -121,17 +124,26 @@ export function openContentConnection(needs: {
   socket.on("error", () => undefined);
   socket.once("close", () => {
     needs.onClose();
-    const isUnanswered = current?.left === undefined && current?.head.length === 0;
+    const isUnanswered = current?.body === undefined && current?.head.length === 0;
     fail(isUnanswered ? "unanswered" : "broken");
   });
   return {
     ask(method, head, reader) {
-      current = { method, reader, head: Buffer.alloc(0), left: undefined, isKept: true };
+      current = { method, reader, head: Buffer.alloc(0), body: undefined, isKept: true };
       socket.write(head, "latin1");
     },
     destroy() {
       current = undefined;
       socket.destroy();
     },
+  };
+}
+
+function bodyReader(length: number | "chunked"): BodyReader {
+  if (length === "chunked") return createChunkDecoder().decode;
+  let left = length;
+  return (bytes) => {
+    left -= bytes.length;
+    return left < 0 ? undefined : { body: bytes, isEnd: left === 0 };
   };
 }

@@ -104,16 +104,25 @@ describe("content", () => {
     assert.equal(await answer.text(), "abc");
   });
 
-  test("a chunked answer comes as well", async (t) => {
-    const port = await registry(t, (_incoming, response) => {
-      response.writeHead(404);
-      response.write("not ");
-      response.end("there");
+  test("in chunks comes as well, and the connection is kept", async (t) => {
+    const { port, seen } = await wire(t, (socket) => {
+      const coded = "4\r\nnot \r\n5\r\nthere\r\n0\r\n\r\n";
+      socket.write(`HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n${coded}`);
     });
     const { url } = await front(t, port);
-    const answer = await fetch(url);
-    assert.equal(answer.status, 404);
-    assert.equal(await answer.text(), "not there");
+    for (let index = 0; index < 2; index++) {
+      const answer = await fetch(url);
+      assert.equal(answer.status, 404);
+      assert.equal(await answer.text(), "not there");
+    }
+    assert.deepEqual(seen, { connections: 1, requests: 2 });
+  });
+
+  test("that ends with its connection is asked for once more, and comes", async (t) => {
+    const { port, seen } = await wire(t, (socket) => socket.end("HTTP/1.1 200 OK\r\n\r\nto the end"));
+    const { url } = await front(t, port);
+    assert.equal(await (await fetch(url)).text(), "to the end");
+    assert.equal(seen.requests, 2);
   });
 
   test("the answer to HEAD has the length and no body", async (t) => {
