@@ -8,11 +8,12 @@ import {
   type ServerResponse,
 } from "node:http";
 import type { Readable } from "node:stream";
+import { readBody } from "../http/body.ts";
 import type { AuditRecord } from "./audit.ts";
 import { createContentSource } from "./content.ts";
 import { answerHeaders, requestHeaders } from "./forwarded-headers.ts";
 import { createIdleTimer, type IdleTimer } from "./idle-timer.ts";
-import { sendError } from "./refusal.ts";
+import { type RegistryFault, sendError } from "./refusal.ts";
 
 /** One request that has been allowed, on its way to Distribution. */
 export type ForwardOrder = {
@@ -25,6 +26,8 @@ export type ForwardOrder = {
   readonly headers?: OutgoingHttpHeaders;
   /** A blob or a manifest is asked for: what comes has a length. */
   readonly isContent?: boolean;
+  /** What is answered instead of a 5xx with this body; undefined: nothing, it goes on as it is. */
+  readonly explain?: (body: string) => RegistryFault | undefined;
   readonly record: AuditRecord;
 };
 
@@ -126,7 +129,9 @@ function exchange(running: Exchange): void {
   });
   upstream.once("response", (answer) => {
     idle.restart(limits.idleMs);
-    sendAnswer(running, answer, idle, finish);
+    const isFault = order.explain !== undefined && (answer.statusCode ?? 0) >= 500;
+    if (isFault) void explainFault(running, answer, finish);
+    else sendAnswer(running, answer, idle, finish);
   });
   sendRequest(running, idle);
 }
@@ -178,6 +183,30 @@ function sendAnswer(
   });
   response.once("close", () => settle(response.writableFinished && answer.complete));
   (answer as Readable).pipe(response);
+}
+
+const faultLimitBytes = 64 * 1024;
+
+/** A fault has a short body: it is read, so that it can be said in other words. */
+async function explainFault(
+  { order, upstream }: Exchange,
+  answer: IncomingMessage,
+  finish: (attempt: Attempt) => void,
+): Promise<void> {
+  const { request, response, record, explain } = order;
+  if (!request.complete) {
+    request.unpipe(upstream);
+    request.resume();
+  }
+  const body = await readBody(answer, { limitBytes: faultLimitBytes });
+  const bytes = body.kind === "body" ? body.bytes : Buffer.alloc(0);
+  const fault = explain?.(bytes.toString("utf8"));
+  const status = fault?.status ?? answer.statusCode ?? 502;
+  response.once("finish", () => finish({ kind: "answered", status, headers: answer.headers }));
+  response.once("close", () => finish({ kind: "broken" }));
+  record.bytesOut += bytes.length;
+  if (fault !== undefined) sendError(response, status, fault.error);
+  else response.writeHead(status, { ...answerHeaders(answer.headers), "content-length": bytes.length }).end(bytes);
 }
 
 /** Requests of these methods are sent without a body. */

@@ -17,6 +17,11 @@ export type RegistryErrorCode =
   | "UNAVAILABLE"
   | "UNSUPPORTED";
 
+export type RegistryError = { readonly code: RegistryErrorCode; readonly message: string; readonly detail?: unknown };
+
+/** A status with the error that stands in its body. */
+export type RegistryFault = { readonly status: number; readonly error: RegistryError };
+
 export const tokenPath = "/auth/token";
 
 /**
@@ -27,7 +32,7 @@ export const tokenPath = "/auth/token";
 export function sendError(
   response: ServerResponse,
   status: number,
-  error: { readonly code: RegistryErrorCode; readonly message: string; readonly detail?: unknown },
+  error: RegistryError,
   headers: OutgoingHttpHeaders = {},
 ): void {
   const { code, message, detail = null } = error;

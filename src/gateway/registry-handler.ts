@@ -8,6 +8,7 @@ import type { Authorizer } from "./authorize.ts";
 import { type CatalogSource, filterCatalog, readPagination } from "./catalog.ts";
 import type { EventHub } from "./event-hub.ts";
 import type { Forwarder, ForwardOutcome } from "./forward.ts";
+import { explainFullStorage } from "./full-storage.ts";
 import { type Action, formatSubject, type Identity, parseSubject } from "./identity.ts";
 import { checkManifestShape, manifestLimitBytes } from "./manifest-shape.ts";
 import { sendChallenge, sendError } from "./refusal.ts";
@@ -100,7 +101,9 @@ async function answer(needs: RegistryHandlerNeeds, exchange: Exchange, route: Re
     target: `${formatRegistryPath(route)}${await forwardedQuery(needs, exchange, route, caller)}`,
     isContent: route.kind === "blob" || route.kind === "manifest",
     // As a form Distribution would read `mount` and `from` out of the body, past every check of the query.
-    headers: isWrite(method) ? { "content-type": "application/octet-stream" } : {},
+    ...(isWrite(method)
+      ? { headers: { "content-type": "application/octet-stream" }, explain: explainFullStorage }
+      : {}),
   });
 }
 
@@ -173,7 +176,7 @@ async function writeManifest(
 ): Promise<void> {
   const target = formatRegistryPath(route);
   if (exchange.method === "DELETE") {
-    const outcome = await needs.forwarder.forward({ ...exchange, target });
+    const outcome = await needs.forwarder.forward({ ...exchange, target, explain: explainFullStorage });
     return announceDeleted(needs.hub, route, outcome);
   }
   if (isForm(exchange.request)) {
@@ -190,7 +193,7 @@ async function writeManifest(
   if (verdict.kind === "refused") {
     return sendError(exchange.response, 400, { code: "MANIFEST_INVALID", message: verdict.reason });
   }
-  const outcome = await needs.forwarder.forward({ ...exchange, target, body: body.bytes });
+  const outcome = await needs.forwarder.forward({ ...exchange, target, body: body.bytes, explain: explainFullStorage });
   announcePushed(needs.hub, route, outcome);
 }
 

@@ -62,7 +62,7 @@ export async function expectStatus(
   throw new RegistryError({
     status,
     code: code ?? `HTTP_${status}`,
-    message: `${asked.origin.origin} answered ${status}${code === undefined ? "" : ` ${code}`} to ${asked.method} ${path}`,
+    message: `${asked.origin.origin} answered ${status}${code === undefined ? "" : ` ${code}`} to ${asked.method} ${path}${status === 507 ? ": its storage is full" : ""}`,
     retryAfterMs: retryAfterMs(response.headers["retry-after"]),
   });
 }

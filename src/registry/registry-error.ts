@@ -26,8 +26,9 @@ export class RegistryError extends Error {
   }
 }
 
-/** Whether trying again may help: no answer, 408, 429 and 5xx. */
+/** Whether trying again may help: no answer, 408, 429 and 5xx but 507, the storage that is full. */
 export function isRetryable(error: unknown): boolean {
   if (!(error instanceof RegistryError)) return false;
+  if (error.status === 507) return false;
   return error.status === 0 || error.status === 408 || error.status === 429 || error.status >= 500;
 }
