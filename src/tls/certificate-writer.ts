@@ -6,7 +6,8 @@ import { managedByLabel, managedByValue } from "../config/names.ts";
 export type CertificateWriter = {
   /**
    * Writes a certificate Secret over `existing`, which is what the decision was made on: another's change in between
-   * is a conflict and nothing is written. A Secret of another type is deleted first, since `type` cannot change.
+   * is a conflict and nothing is written; so is a Secret that is there where none was seen, since of two leaders at
+   * once only one may make a CA. A Secret of another type is deleted first, since `type` cannot change.
    *
    * @throws ApiError; 409 means: look again
    */
@@ -24,23 +25,24 @@ export function createCertificateWriter(needs: {
   readonly namespace: string;
 }): CertificateWriter {
   const { api, namespace } = needs;
+  const remove = async (secret: KubernetesObject, signal: AbortSignal): Promise<void> => {
+    const { name, uid } = secret.metadata;
+    const preconditions = uid === undefined ? {} : { preconditions: { uid } };
+    await api.delete(resources.secrets, { namespace, name }, { ...preconditions, signal });
+  };
   return {
     async write(name, existing, content, signal) {
-      const keep = existing !== undefined && existing.type === content.type ? existing : undefined;
-      if (existing !== undefined && keep === undefined) {
-        const { uid } = existing.metadata;
-        const preconditions = uid === undefined ? {} : { preconditions: { uid } };
-        await api.delete(resources.secrets, { namespace, name }, { ...preconditions, signal });
-      }
-      const { uid, resourceVersion } = keep?.metadata ?? {};
-      const metadata = {
-        name,
-        namespace,
-        labels: { [managedByLabel]: managedByValue },
+      const metadata = { name, namespace, labels: { [managedByLabel]: managedByValue } };
+      const isKept = existing?.type === content.type;
+      if (existing !== undefined && !isKept) await remove(existing, signal);
+      // An apply would go over what another leader has made since.
+      if (existing === undefined || !isKept) return api.create(resources.secrets, { metadata, ...content }, { signal });
+      const { uid, resourceVersion } = existing.metadata;
+      const seen = {
         ...(uid === undefined ? {} : { uid }),
         ...(resourceVersion === undefined ? {} : { resourceVersion }),
       };
-      return await api.apply(resources.secrets, { metadata, ...content }, { force: true, signal });
+      return api.apply(resources.secrets, { metadata: { ...metadata, ...seen }, ...content }, { force: true, signal });
     },
   };
 }

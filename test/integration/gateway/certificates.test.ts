@@ -8,6 +8,7 @@ import { resources } from "../../../src/cluster/resource.ts";
 import { nodeNamespace, systemNamespace } from "../../../src/config/names.ts";
 import { createLog } from "../../../src/log.ts";
 import { certificateNames, isIssuedBy, readBundle, readCertificate } from "../../../src/tls/certificate.ts";
+import { createCertificateWriter } from "../../../src/tls/certificate-writer.ts";
 import { createCertificateKeeper } from "../../../src/tls/keeper.ts";
 import { serveCertificateNames } from "../../../src/tls/names.ts";
 import { createBundlePublisher } from "../../../src/tls/publish.ts";
@@ -211,6 +212,23 @@ describe("certificates on a real API server", () => {
       assert.ok(isIssuedBy(secretValue(repaired, "tls.crt"), await bundle()));
     });
   }
+
+  test("of two who both saw no Secret the first makes it, the second is told and changes nothing", async () => {
+    const namespace = await server.createNamespace();
+    const writer = createCertificateWriter({ api: server.api, namespace });
+    const content = (text: string) => ({ type: "Opaque", data: { "ca.crt": Buffer.from(text).toString("base64") } });
+    const outcomes = await Promise.allSettled(
+      ["one", "two"].map((text) => writer.write("slipway-ca", undefined, content(text), signal)),
+    );
+    const failed = outcomes.filter((outcome) => outcome.status === "rejected");
+    assert.equal(failed.length, 1);
+    assert.ok(failed[0]?.reason instanceof ApiError && failed[0].reason.status === 409);
+    const winner = outcomes.find((outcome) => outcome.status === "fulfilled")?.value;
+    const there = await server.api.get(secrets, { namespace, name: "slipway-ca" }, signal);
+    assert.deepEqual(there.data, winner?.data);
+    const changed = await writer.write("slipway-ca", there, content("three"), signal);
+    assert.equal(secretValue(changed, "ca.crt"), "three");
+  });
 
   test("a CA that was deleted is made anew, and the old one stays trusted while its leaves are served", async () => {
     const before = await bundle();
