@@ -107,12 +107,12 @@ describe("content", () => {
   test("in chunks comes as well, and the connection is kept", async (t) => {
     const { port, seen } = await wire(t, (socket) => {
       const coded = "4\r\nnot \r\n5\r\nthere\r\n0\r\n\r\n";
-      socket.write(`HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n${coded}`);
+      socket.write(`HTTP/1.1 203 Other\r\nTransfer-Encoding: chunked\r\n\r\n${coded}`);
     });
     const { url } = await front(t, port);
     for (let index = 0; index < 2; index++) {
       const answer = await fetch(url);
-      assert.equal(answer.status, 404);
+      assert.equal(answer.status, 203);
       assert.equal(await answer.text(), "not there");
     }
     assert.deepEqual(seen, { connections: 1, requests: 2 });
@@ -142,6 +142,37 @@ describe("content", () => {
     const answer = await fetch(url, { headers: { range: "bytes=3-5" } });
     assert.deepEqual([answer.status, answer.headers.get("content-range")], [206, "bytes=3-5/9"]);
     assert.equal(await answer.text(), "def");
+  });
+
+  for (const [status, code, headers] of [
+    [416, "RANGE_INVALID", { "content-type": "text/plain", "content-range": "bytes */9" }],
+    [404, "NOT_FOUND", { "content-type": "text/html" }],
+    [405, "UNSUPPORTED", {}],
+    [500, "UNAVAILABLE", { "content-type": "text/plain" }],
+  ] as const) {
+    test(`a fault in plain text is ${code} in an OCI error body, and the connection is kept: ${status}`, async (t) => {
+      let count = 0;
+      const port = await registry(t, (_incoming, response) => {
+        count++;
+        response.writeHead(status, headers).end("something of the registry's own");
+      });
+      const { url, outcomes, ended } = await front(t, port);
+      const answer = await fetch(url);
+      assert.equal(answer.status, status);
+      assert.equal(((await answer.json()) as { errors: { code: string }[] }).errors[0]?.code, code);
+      assert.equal(answer.headers.get("content-range"), "content-range" in headers ? "bytes */9" : null);
+      await ended;
+      assert.deepEqual([outcomes[0]?.status, count], [status, 1]);
+    });
+  }
+
+  test("a fault with an OCI error body goes on as it is", async (t) => {
+    const body = JSON.stringify({ errors: [{ code: "BLOB_UNKNOWN", message: "blob unknown", detail: "sha256:a" }] });
+    const port = await registry(t, (_incoming, response) => {
+      response.writeHead(404, { "content-type": "application/json" }).end(body);
+    });
+    const { url } = await front(t, port);
+    assert.equal(await (await fetch(url)).text(), body);
   });
 
   test("a registry that goes away in the middle breaks off at the client, too", async (t) => {

@@ -1,9 +1,10 @@
-import { type OutgoingHttpHeaders, validateHeaderValue } from "node:http";
+import { type OutgoingHttpHeaders, type ServerResponse, validateHeaderValue } from "node:http";
 import type { AnswerHead } from "./answer-head.ts";
 import { type AnswerFailure, type ContentConnection, openContentConnection } from "./content-connection.ts";
 import type { ForwardLimits, ForwardOrder } from "./forward.ts";
 import { answerHeaders, requestHeaders } from "./forwarded-headers.ts";
 import { createIdleTimer } from "./idle-timer.ts";
+import { isPlainFault, plainFault, sendError } from "./refusal.ts";
 
 export type ContentOutcome =
   | { readonly kind: "answered"; readonly head: AnswerHead }
@@ -66,6 +67,8 @@ function transfer(connection: ContentConnection, order: ForwardOrder, limits: Fo
   const { request, response, record } = order;
   const { promise, resolve } = Promise.withResolvers<ContentOutcome>();
   let answer: AnswerHead | undefined;
+  // Its body is left out, and said in other words.
+  let isPlain = false;
   // After the last byte the connection is somebody else's.
   let isOurs = true;
   const settle = (outcome: ContentOutcome): void => {
@@ -85,10 +88,12 @@ function transfer(connection: ContentConnection, order: ForwardOrder, limits: Fo
     head(head) {
       answer = head;
       idle.restart(limits.idleMs);
-      response.writeHead(head.status, answerHeaders(head.headers));
+      isPlain = isPlainFault(request.method, head.status, head.headers);
+      if (!isPlain) response.writeHead(head.status, answerHeaders(head.headers));
     },
     part(bytes, done) {
       idle.touch();
+      if (isPlain) return done();
       record.bytesOut += bytes.length;
       if (bytes.length > copyBytes) return void response.write(bytes, () => done());
       response.write(Buffer.from(bytes));
@@ -96,15 +101,23 @@ function transfer(connection: ContentConnection, order: ForwardOrder, limits: Fo
     },
     end() {
       isOurs = false;
-      response.end(() => {
+      response.once("finish", () => {
         if (answer !== undefined) settle({ kind: "answered", head: answer });
       });
+      if (isPlain && answer !== undefined) sendPlainFault(response, answer);
+      else response.end();
     },
     fail(failure) {
       settle({ kind: failure });
     },
   });
   return promise;
+}
+
+/** A range that is not there names the size of the content in its headers. */
+function sendPlainFault(response: ServerResponse, { status, headers }: AnswerHead): void {
+  const range = headers["content-range"];
+  sendError(response, status, plainFault(status).error, range === undefined ? {} : { "Content-Range": range });
 }
 
 /** @throws TypeError for a value that would be more than one line: Node lets none in */

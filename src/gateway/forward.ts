@@ -13,7 +13,7 @@ import type { AuditRecord } from "./audit.ts";
 import { createContentSource } from "./content.ts";
 import { answerHeaders, requestHeaders } from "./forwarded-headers.ts";
 import { createIdleTimer, type IdleTimer } from "./idle-timer.ts";
-import { type RegistryFault, sendError } from "./refusal.ts";
+import { isPlainFault, plainFault, type RegistryFault, sendError } from "./refusal.ts";
 
 /** One request that has been allowed, on its way to Distribution. */
 export type ForwardOrder = {
@@ -129,8 +129,7 @@ function exchange(running: Exchange): void {
   });
   upstream.once("response", (answer) => {
     idle.restart(limits.idleMs);
-    const isFault = order.explain !== undefined && (answer.statusCode ?? 0) >= 500;
-    if (isFault) void explainFault(running, answer, finish);
+    if (isFault(order, answer)) void explainFault(running, answer, finish);
     else sendAnswer(running, answer, idle, finish);
   });
   sendRequest(running, idle);
@@ -187,6 +186,10 @@ function sendAnswer(
 
 const faultLimitBytes = 64 * 1024;
 
+function isFault({ request, explain }: ForwardOrder, { statusCode = 502, headers }: IncomingMessage): boolean {
+  return (explain !== undefined && statusCode >= 500) || isPlainFault(request.method, statusCode, headers);
+}
+
 /** A fault has a short body: it is read, so that it can be said in other words. */
 async function explainFault(
   { order, upstream }: Exchange,
@@ -200,8 +203,10 @@ async function explainFault(
   }
   const body = await readBody(answer, { limitBytes: faultLimitBytes });
   const bytes = body.kind === "body" ? body.bytes : Buffer.alloc(0);
-  const fault = explain?.(bytes.toString("utf8"));
-  const status = fault?.status ?? answer.statusCode ?? 502;
+  const given = answer.statusCode ?? 502;
+  const isPlain = isPlainFault(request.method, given, answer.headers);
+  const fault = explain?.(bytes.toString("utf8")) ?? (isPlain ? plainFault(given) : undefined);
+  const status = fault?.status ?? given;
   response.once("finish", () => finish({ kind: "answered", status, headers: answer.headers }));
   response.once("close", () => finish({ kind: "broken" }));
   record.bytesOut += bytes.length;

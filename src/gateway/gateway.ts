@@ -26,7 +26,7 @@ import { createCatalogSource } from "./catalog.ts";
 import { createCatalogueStreams } from "./catalogue-stream.ts";
 import { createEventHub } from "./event-hub.ts";
 import { createForwarder, type ForwardLimits } from "./forward.ts";
-import { hostOf, sendError, tokenPath } from "./refusal.ts";
+import { hostOf, registryRejection, sendError, tokenPath } from "./refusal.ts";
 import { createRegistryHandler } from "./registry-handler.ts";
 import { createRegistrySecrets, type RegistrySecrets } from "./registry-secrets.ts";
 import { createRegistryView } from "./registry-view.ts";
@@ -103,6 +103,7 @@ export function createGateway(needs: GatewayNeeds): Gateway {
       whenGone: "forget",
     }),
     continueByHandler: true,
+    rejection: registryRejection,
     // A slow layer takes as long as it takes: the forwarder has its own timer for clients that stall.
     limits: { requestTimeoutMs: 0, graceMs: 30_000, ...(lingerMs === undefined ? {} : { lingerMs }) },
     onDrain: served.endStreams,

@@ -28,6 +28,28 @@ const cases = [
     manifest: { schemaVersion: 2, config: { ...descriptor, size: -1 }, layers: [] },
     want: "refused",
   },
+  ...[
+    "sha256:xyz",
+    `sha256:${"a".repeat(63)}`,
+    `sha256:${"A".repeat(64)}`,
+    `sha512:${"a".repeat(64)}`,
+    `blake3:${"a".repeat(64)}`,
+    "",
+  ].map((digest) => ({
+    name: `a descriptor with the digest '${digest.slice(0, 12)}' of ${digest.length} characters`,
+    manifest: { schemaVersion: 2, manifests: [{ ...descriptor, digest }] },
+    want: "refused",
+  })),
+  {
+    name: "a config with a digest of sha512",
+    manifest: { schemaVersion: 2, config: { ...descriptor, digest: `sha512:${"a".repeat(128)}` }, layers: [] },
+    want: "accepted",
+  },
+  {
+    name: "a size that is no whole number",
+    manifest: { schemaVersion: 2, manifests: [{ ...descriptor, size: 1.5 }] },
+    want: "refused",
+  },
 ] as const;
 for (const { name, manifest, want } of cases) {
   test(`${name} is ${want}`, () => {

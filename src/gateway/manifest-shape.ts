@@ -8,7 +8,7 @@ export const manifestLimitBytes = 4 * 1024 * 1024;
 /**
  * Whether bytes have the shape of a manifest that Distribution can read: an object with `schemaVersion` 2 and either
  * `config` and `layers` (image manifest) or `manifests` (index). Distribution 3.1.1 answers 500 to `null` and to
- * `{"schemaVersion":1}`. Says nothing about digests or whether blobs exist: that is Distribution's part.
+ * `{"schemaVersion":1}`. Says nothing about whether blobs exist: that is Distribution's part.
  *
  * @see https://github.com/opencontainers/image-spec/blob/main/manifest.md
  */
@@ -48,5 +48,8 @@ function isDescriptorList(value: unknown): boolean {
 function isDescriptor(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   const { digest, size } = value as { digest?: unknown; size?: unknown };
-  return typeof digest === "string" && typeof size === "number" && size >= 0;
+  return typeof digest === "string" && knownDigest.test(digest) && Number.isSafeInteger(size) && Number(size) >= 0;
 }
+
+/** The algorithms that Distribution has; it answers 500 to a descriptor with another one, or of another length. */
+const knownDigest = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$/;

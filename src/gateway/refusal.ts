@@ -1,4 +1,5 @@
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { RejectedStatus, Rejection } from "../http/rejection.ts";
 import type { ResourceActions } from "./token-claims.ts";
 import { tokenService } from "./token-claims.ts";
 
@@ -11,7 +12,9 @@ export type RegistryErrorCode =
   | "NAME_INVALID"
   | "NOT_FOUND"
   | "PAGINATION_NUMBER_INVALID"
+  | "RANGE_INVALID"
   | "SIZE_INVALID"
+  | "TAG_INVALID"
   | "TOOMANYREQUESTS"
   | "UNAUTHORIZED"
   | "UNAVAILABLE"
@@ -35,8 +38,7 @@ export function sendError(
   error: RegistryError,
   headers: OutgoingHttpHeaders = {},
 ): void {
-  const { code, message, detail = null } = error;
-  const body = JSON.stringify({ errors: [{ code, message, detail }] });
+  const body = errorBody(error);
   response.writeHead(status, {
     "Content-Type": "application/json",
     "Content-Length": Buffer.byteLength(body),
@@ -46,6 +48,38 @@ export function sendError(
   });
   // A HEAD answer has the headers only; node leaves the body out.
   response.end(body);
+}
+
+function errorBody({ code, message, detail = null }: RegistryError): string {
+  return JSON.stringify({ errors: [{ code, message, detail }] });
+}
+
+const rejections: Readonly<Record<RejectedStatus, string>> = {
+  400: "the request is no HTTP/1.1",
+  405: "the operation is unsupported",
+  408: "the request did not come in time",
+  413: "the request has too large chunk extensions",
+  417: "the expectation cannot be met",
+  431: "the request line and headers are too large",
+};
+
+/** What clients are told whose requests no handler sees. */
+export const registryRejection: Rejection = (status) => ({
+  contentType: "application/json",
+  body: errorBody({ code: "UNSUPPORTED", message: rejections[status] }),
+});
+
+/** What an answer without an OCI error body says by its status alone; Go's own handlers answer in plain text. */
+export function plainFault(status: number): RegistryFault {
+  if (status === 416) return { status, error: { code: "RANGE_INVALID", message: "the range is not in the content" } };
+  if (status === 404) return { status, error: { code: "NOT_FOUND", message: "the registry does not have it" } };
+  if (status < 500) return { status, error: { code: "UNSUPPORTED", message: "the operation is unsupported" } };
+  return { status, error: { code: "UNAVAILABLE", message: "the registry failed" } };
+}
+
+/** Whether an answer says in plain text, or not at all, what is wrong. */
+export function isPlainFault(method: string | undefined, status: number, headers: IncomingHttpHeaders): boolean {
+  return status >= 400 && method !== "HEAD" && !/^application\/[a-z.+-]*json/i.test(headers["content-type"] ?? "");
 }
 
 /**

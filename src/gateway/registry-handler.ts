@@ -8,7 +8,6 @@ import type { Authorizer } from "./authorize.ts";
 import { type CatalogSource, filterCatalog, readPagination } from "./catalog.ts";
 import type { EventHub } from "./event-hub.ts";
 import type { Forwarder, ForwardOutcome } from "./forward.ts";
-import { explainFullStorage } from "./full-storage.ts";
 import { type Action, formatSubject, type Identity, parseSubject } from "./identity.ts";
 import { checkManifestShape, manifestLimitBytes } from "./manifest-shape.ts";
 import { sendChallenge, sendError } from "./refusal.ts";
@@ -19,11 +18,13 @@ import {
   parseRegistryPath,
   type RegistryRoute,
 } from "./repository-path.ts";
+import { checkRequest } from "./request-check.ts";
 import { actionName, allowedMethods, isWrite, requiredAccess } from "./required-access.ts";
 import { holdsAction } from "./scope.ts";
 import type { Standing } from "./standing.ts";
 import type { TokenVerifier } from "./token.ts";
 import type { ResourceActions, TokenClaims } from "./token-claims.ts";
+import { explainWriteFault } from "./write-fault.ts";
 
 export type RegistryHandlerNeeds = {
   readonly verifier: TokenVerifier;
@@ -93,17 +94,28 @@ async function answer(needs: RegistryHandlerNeeds, exchange: Exchange, route: Re
   if (isWrite(method) && needs.isReadOnly()) {
     return sendError(response, 405, { code: "UNSUPPORTED", message: "the registry is read-only for maintenance" });
   }
+  const fault = checkRequest(route, exchange.query, exchange.request.headers);
+  if (fault !== undefined) return sendError(response, fault.status, fault.error);
   if (exchange.request.headers.expect !== undefined) response.writeContinue();
-  if (route.kind === "catalog") return await sendCatalog(needs, exchange, identity);
+  await serve(needs, exchange, route, caller);
+}
+
+/** What the caller may have. */
+async function serve(
+  needs: RegistryHandlerNeeds,
+  exchange: Exchange,
+  route: RegistryRoute,
+  caller: Caller,
+): Promise<void> {
+  const { method } = exchange;
+  if (route.kind === "catalog") return await sendCatalog(needs, exchange, caller.identity);
   if (route.kind === "manifest" && isWrite(method)) return await writeManifest(needs, exchange, route);
   await needs.forwarder.forward({
     ...exchange,
     target: `${formatRegistryPath(route)}${await forwardedQuery(needs, exchange, route, caller)}`,
     isContent: route.kind === "blob" || route.kind === "manifest",
     // As a form Distribution would read `mount` and `from` out of the body, past every check of the query.
-    ...(isWrite(method)
-      ? { headers: { "content-type": "application/octet-stream" }, explain: explainFullStorage }
-      : {}),
+    ...(isWrite(method) ? { headers: { "content-type": "application/octet-stream" }, explain: explainWriteFault } : {}),
   });
 }
 
@@ -176,7 +188,7 @@ async function writeManifest(
 ): Promise<void> {
   const target = formatRegistryPath(route);
   if (exchange.method === "DELETE") {
-    const outcome = await needs.forwarder.forward({ ...exchange, target, explain: explainFullStorage });
+    const outcome = await needs.forwarder.forward({ ...exchange, target, explain: explainWriteFault });
     return announceDeleted(needs.hub, route, outcome);
   }
   if (isForm(exchange.request)) {
@@ -193,7 +205,7 @@ async function writeManifest(
   if (verdict.kind === "refused") {
     return sendError(exchange.response, 400, { code: "MANIFEST_INVALID", message: verdict.reason });
   }
-  const outcome = await needs.forwarder.forward({ ...exchange, target, body: body.bytes, explain: explainFullStorage });
+  const outcome = await needs.forwarder.forward({ ...exchange, target, body: body.bytes, explain: explainWriteFault });
   announcePushed(needs.hub, route, outcome);
 }
 

@@ -21,7 +21,8 @@ export type PathOutcome =
 const segmentGrammar = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
 const tagGrammar = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 const digestGrammar = /^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,128}$/;
-const uploadGrammar = /^[a-zA-Z0-9_.=-]{1,128}$/;
+// Any word but one of dots alone, which would be a step in the path.
+const uploadGrammar = /^(?!\.+$)[a-zA-Z0-9_.=-]{1,128}$/;
 
 /**
  * Whether it is a repository's name by the grammar of the distribution specification, at most 255 characters.
@@ -30,6 +31,10 @@ const uploadGrammar = /^[a-zA-Z0-9_.=-]{1,128}$/;
  */
 export function isRepositoryName(name: string): boolean {
   return name.length <= 255 && name.split("/").every((segment) => segmentGrammar.test(segment));
+}
+
+export function isTag(reference: string): boolean {
+  return tagGrammar.test(reference);
 }
 
 export function isDigest(reference: string): boolean {

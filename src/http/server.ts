@@ -7,6 +7,7 @@ import type { Component } from "../cluster/component.ts";
 import type { Log } from "../log.ts";
 import type { CertificateSource } from "../tls/serving-certificate.ts";
 import { createNamedContext } from "./named-context.ts";
+import { answerRejections, type Rejection } from "./rejection.ts";
 
 /** An express application is one. */
 export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => unknown;
@@ -26,6 +27,8 @@ export type HttpsServerNeeds = {
    * that a refused upload never starts. Else Node does it at once.
    */
   readonly continueByHandler?: boolean;
+  /** Absent: what Node says, which has no body. */
+  readonly rejection?: Rejection;
   readonly log: Log;
   readonly clock: Clock;
   readonly limits?: Partial<HttpsServerLimits>;
@@ -96,6 +99,7 @@ export function createHttpsServer(needs: HttpsServerNeeds): HttpsServer {
       server.on("tlsClientError", (error, socket) => {
         needs.log.debug({ err: error, address: socket.remoteAddress }, "TLS handshake failed");
       });
+      if (needs.rejection !== undefined) answerRejections(server, needs.rejection);
       limitConnections(server, limits.connectionsPerClient);
       needs.certificate.onChange(() => reloadCertificate(server, needs));
       await listen(server, needs);
@@ -121,6 +125,8 @@ function serverOptions(needs: HttpsServerNeeds, limits: HttpsServerLimits) {
     headersTimeout: limits.headersTimeoutMs,
     requestTimeout: limits.requestTimeoutMs,
     handshakeTimeout: 10_000,
+    // Who says what is said to the others looks at this one as well.
+    requireHostHeader: needs.rejection === undefined,
   };
 }
 

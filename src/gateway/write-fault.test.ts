@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { explainFullStorage } from "./full-storage.ts";
+import { explainWriteFault } from "./write-fault.ts";
 
 const body = (detail: unknown) => JSON.stringify({ errors: [{ code: "UNKNOWN", message: "unknown error", detail }] });
 
@@ -9,14 +9,20 @@ for (const detail of [
   "filesystem: mkdir /var/lib/registry/docker: disk quota exceeded",
 ]) {
   test(`'${detail}' is 507, without the path`, () => {
-    const fault = explainFullStorage(body(detail));
+    const fault = explainWriteFault(body(detail));
     assert.equal(fault?.status, 507);
     assert.doesNotMatch(JSON.stringify(fault), /var\/lib/);
   });
 }
 
+test("a layer with URLs is an invalid manifest", () => {
+  const errors = [{ code: "UNKNOWN", message: "unknown error", detail: "invalid URL on layer" }];
+  const fault = explainWriteFault(JSON.stringify({ errors }));
+  assert.deepEqual([fault?.status, fault?.error.code], [400, "MANIFEST_INVALID"]);
+});
+
 test("another fault stays what it is", () => {
   for (const text of [body("permission denied"), body(null), "", "<html>"]) {
-    assert.equal(explainFullStorage(text), undefined);
+    assert.equal(explainWriteFault(text), undefined);
   }
 });
