@@ -12,6 +12,7 @@ import {
   tokenSigningSecretName,
 } from "../config/names.ts";
 import type { Check, Checks } from "../http/operations.ts";
+import { limitRest } from "../http/rest.ts";
 import { createHttpsServer, type HttpHandler } from "../http/server.ts";
 import type { Log } from "../log.ts";
 import type { NamespaceSelection } from "../namespace/selection.ts";
@@ -82,6 +83,8 @@ export type Gateway = Component & {
 };
 
 const failedLoginsPerSecond = 10;
+/** So long a client may go on with a body after it was refused. */
+const restMs = 30_000;
 
 export function createGateway(needs: GatewayNeeds): Gateway {
   const secrets = createRegistrySecrets({ ...needs.secrets, namespace: needs.namespace, log: needs.log });
@@ -194,6 +197,7 @@ function createRouter(endpoints: Endpoints, audit: ReturnType<typeof createAudit
   return async (request: IncomingMessage, response: ServerResponse) => {
     const { record, end } = audit.begin(request);
     response.once("close", () => end(response.statusCode));
+    limitRest(request, response, restMs);
     if (hostOf(request) === undefined) {
       return sendError(response, 400, { code: "UNSUPPORTED", message: "the Host header has to be host[:port]" });
     }

@@ -195,11 +195,10 @@ async function writeManifest(
     // Distribution would take the body apart as a form before it looks at it as a manifest.
     return sendError(exchange.response, 400, { code: "MANIFEST_INVALID", message: "a manifest is sent as JSON" });
   }
-  const body = await readBody(exchange.request, { limitBytes: manifestLimitBytes });
+  const body = await readBody(exchange.request, { limitBytes: manifestLimitBytes, withinMs: manifestWithinMs });
   if (body.kind === "aborted") return;
   if (body.kind === "refused") {
-    const status = body.status === 413 ? 413 : 400;
-    return sendError(exchange.response, status, { code: "MANIFEST_INVALID", message: body.reason });
+    return sendError(exchange.response, body.status, { code: "MANIFEST_INVALID", message: body.reason });
   }
   const verdict = checkManifestShape(body.bytes);
   if (verdict.kind === "refused") {
@@ -208,6 +207,9 @@ async function writeManifest(
   const outcome = await needs.forwarder.forward({ ...exchange, target, body: body.bytes, explain: explainWriteFault });
   announcePushed(needs.hub, route, outcome);
 }
+
+/** 4 MiB over a slow line. */
+const manifestWithinMs = 120_000;
 
 function isForm(request: IncomingMessage): boolean {
   return /^\s*(?:application\/x-www-form-urlencoded|multipart\/)/i.test(request.headers["content-type"] ?? "");

@@ -22,6 +22,7 @@ export type TokenEndpointNeeds = {
 type TokenRequest = { readonly login: Login; readonly scopes: readonly string[] };
 
 const bodyLimitBytes = 64 * 1024;
+const bodyWithinMs = 10_000;
 
 /**
  * `/auth/token`: GET with Basic, or OAuth2 POST with grant type `password`. The token holds what of the asked scopes
@@ -106,7 +107,7 @@ async function sendToken(
 type Asked =
   | { readonly kind: "request"; readonly request: TokenRequest }
   | { readonly kind: "anonymous" }
-  | { readonly kind: "refused"; readonly status: 400 | 413 | 415; readonly error: typeof unsupported };
+  | { readonly kind: "refused"; readonly status: 400 | 408 | 413 | 415; readonly error: typeof unsupported };
 
 const unsupported = { code: "UNSUPPORTED", message: "the operation is unsupported" } as const;
 
@@ -121,6 +122,7 @@ async function readPost(request: IncomingMessage): Promise<Asked> {
   const body = await readBody(request, {
     limitBytes: bodyLimitBytes,
     contentType: "application/x-www-form-urlencoded",
+    withinMs: bodyWithinMs,
   });
   if (body.kind === "aborted") return { kind: "anonymous" };
   if (body.kind === "refused") return { kind: "refused", status: body.status, error: unsupported };

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
+import { once } from "node:events";
+import { createServer, request as httpRequest, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import supertest from "supertest";
 import { readBody } from "./body.ts";
@@ -37,4 +39,20 @@ test("a body of unknown length is cut at the limit", async () => {
     .set("Transfer-Encoding", "chunked");
   for (let count = 0; count < 20; count++) sending.write("12345");
   assert.equal((await sending).status, 413);
+});
+
+test("a body that does not end in time is 408", async (t) => {
+  const slow = createServer(async (request, response) => {
+    const body = await readBody(request, { limitBytes: 10, withinMs: 20 });
+    response.writeHead(body.kind === "refused" ? body.status : 200, { connection: "close" }).end();
+  });
+  await new Promise<void>((resolve) => slow.listen(0, "127.0.0.1", resolve));
+  t.after(() => slow.close());
+  const { port } = slow.address() as AddressInfo;
+  const sent = httpRequest({ port, method: "POST", headers: { "content-length": 5 } });
+  sent.once("error", () => undefined);
+  sent.write("123");
+  const [answer] = (await once(sent, "response")) as [IncomingMessage];
+  assert.equal(answer.statusCode, 408);
+  sent.destroy();
 });

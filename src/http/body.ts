@@ -5,7 +5,7 @@ export const reviewLimitBytes = 8 * 1024 * 1024;
 
 export type BodyOutcome =
   | { readonly kind: "body"; readonly bytes: Buffer }
-  | { readonly kind: "refused"; readonly status: 400 | 413 | 415; readonly reason: string }
+  | { readonly kind: "refused"; readonly status: 400 | 408 | 413 | 415; readonly reason: string }
   /** The client went away in the middle: there is nobody to answer. */
   | { readonly kind: "aborted" };
 
@@ -13,12 +13,13 @@ export type BodyOutcome =
  * Reads a whole request body.
  *
  * @param expected.contentType compared without parameters; absent: any
- * @returns `refused` 413 beyond `limitBytes`, 400 for none, 415 for another content type. After a refusal the rest of
- *   the body is thrown away, so that the answer can be read.
+ * @param expected.withinMs absent: as long as it takes
+ * @returns `refused` 413 beyond `limitBytes`, 400 for none, 415 for another content type, 408 for one that has not ended
+ *   within `withinMs`. After a refusal the rest of the body is thrown away, so that the answer can be read.
  */
 export async function readBody(
   request: IncomingMessage,
-  expected: { readonly limitBytes: number; readonly contentType?: string },
+  expected: { readonly limitBytes: number; readonly contentType?: string; readonly withinMs?: number },
 ): Promise<BodyOutcome> {
   const { limitBytes, contentType } = expected;
   const given = (request.headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase();
@@ -27,7 +28,15 @@ export async function readBody(
   }
   const tooLarge = `the body is larger than ${limitBytes} bytes`;
   if (Number(request.headers["content-length"] ?? 0) > limitBytes) return refuse(request, 413, tooLarge);
-  return collect(request, limitBytes, tooLarge);
+  const collecting = collect(request, limitBytes, tooLarge);
+  if (expected.withinMs === undefined) return collecting;
+  const { promise, resolve } = Promise.withResolvers<BodyOutcome>();
+  const timer = setTimeout(() => resolve(refuse(request, 408, "the body did not come in time")), expected.withinMs);
+  try {
+    return await Promise.race([collecting, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** By events: an async iterator costs a tenth of the webhook's throughput. */
@@ -55,7 +64,7 @@ function collect(request: IncomingMessage, limitBytes: number, tooLarge: string)
   });
 }
 
-function refuse(request: IncomingMessage, status: 400 | 413 | 415, reason: string): BodyOutcome {
+function refuse(request: IncomingMessage, status: 400 | 408 | 413 | 415, reason: string): BodyOutcome {
   request.resume();
   return { kind: "refused", status, reason };
 }
