@@ -47,7 +47,8 @@ type PodNeeds = {
  * The pod of the registry: the gateway in front, CNCF Distribution on 127.0.0.1:5000 behind it. Fits the restricted
  * Pod Security Standard. Only the gateway gets the ServiceAccount's token.
  *
- * Distribution has no probe of its own: nothing but the pod itself reaches it. The gateway's readiness asks it.
+ * Distribution has no probe of its own: nothing but the pod itself reaches it. Where it ends the gateway answers 502
+ * until kubelet has started it again, and the gateway's own streams go on.
  *
  * @see https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
  */
