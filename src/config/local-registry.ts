@@ -76,7 +76,6 @@ export type LocalRegistryStatus = {
     readonly summary: string;
     readonly failing?: readonly { readonly name: string; readonly reason: string }[];
   };
-  readonly bytesUsed?: number;
 };
 
 export const defaultSharedRepositories: readonly string[] = ["docker.io/library/**"];

@@ -64,7 +64,6 @@ export type LocalRegistryReconcilerNeeds = {
   readonly nodeAddress: () => string | undefined;
   /** A dry-run Pod through the webhook, see leader/webhook-check.ts. */
   readonly checkWebhook: (signal: AbortSignal) => Promise<WebhookReport>;
-  readonly bytesUsed?: () => number | undefined;
   readonly randomBytes: (size: number) => Buffer;
   readonly clock: Clock;
   readonly log: Log;
@@ -196,7 +195,6 @@ export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeed
       nodes,
       webhook: await needs.checkWebhook(signal),
       endpoints,
-      bytesUsed: needs.bytesUsed?.(),
     });
     return report(registry, status, signal);
   }

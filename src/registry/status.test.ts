@@ -14,7 +14,6 @@ const good: StatusFacts = {
   },
   webhook: { kind: "mutated" },
   endpoints: { host: "localhost:5443", hostFromClusterNetwork: "registry.slipway-system.svc" },
-  bytesUsed: undefined,
 };
 const undecided: StatusFacts["nodes"] = {
   nodes: { ready: 0, total: 2, summary: "0/2" },

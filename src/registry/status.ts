@@ -36,7 +36,6 @@ export type StatusFacts = {
   readonly nodes: NodesStatus;
   readonly webhook: WebhookReport;
   readonly endpoints: RegistryEndpoints;
-  readonly bytesUsed: number | undefined;
 };
 
 export type StatusDecision = {
@@ -60,7 +59,6 @@ export function decideStatus(facts: StatusFacts): StatusDecision {
     fields: {
       endpoints: facts.endpoints,
       nodes: facts.nodes.nodes,
-      ...(facts.bytesUsed === undefined ? {} : { bytesUsed: facts.bytesUsed }),
     },
   };
 }
