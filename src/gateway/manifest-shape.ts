@@ -1,3 +1,5 @@
+import { isDigest } from "./repository-path.ts";
+
 export type ManifestVerdict =
   | { readonly kind: "accepted" }
   /** One sentence for the client. */
@@ -48,8 +50,5 @@ function isDescriptorList(value: unknown): boolean {
 function isDescriptor(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   const { digest, size } = value as { digest?: unknown; size?: unknown };
-  return typeof digest === "string" && knownDigest.test(digest) && Number.isSafeInteger(size) && Number(size) >= 0;
+  return typeof digest === "string" && isDigest(digest) && Number.isSafeInteger(size) && Number(size) >= 0;
 }
-
-/** The algorithms that Distribution has; it answers 500 to a descriptor with another one, or of another length. */
-const knownDigest = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$/;

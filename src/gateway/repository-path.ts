@@ -20,7 +20,8 @@ export type PathOutcome =
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
 const segmentGrammar = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
 const tagGrammar = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
-const digestGrammar = /^[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,128}$/;
+// The algorithms that Distribution has; it answers 500 where another one, or one of another length, is a reference.
+const digestGrammar = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$/;
 // Any word but one of dots alone, which would be a step in the path.
 const uploadGrammar = /^(?!\.+$)[a-zA-Z0-9_.=-]{1,128}$/;
 
