@@ -267,6 +267,41 @@ test("what would pass the size of the compiled state keeps the last good one", (
   ]);
 });
 
+test("a source that would pass that size keeps its last good logins, the others of its PullCredential are followed", () => {
+  const pullCredentials = [credential("a", ["one", "two"])];
+  const good = { one: dockerSecret({ "x.example.com": "1" }), two: dockerSecret({ "y.example.com": "2" }) };
+  const result = compile({
+    pullCredentials,
+    secrets: {
+      one: dockerSecret({ "x.example.com": "p".repeat(600_000) }),
+      two: dockerSecret({ "y.example.com": "3" }),
+    },
+    previous: compiledFrom({ pullCredentials, secrets: good }),
+  });
+  assert.deepEqual(passwords(result), [["a", { "x.example.com": "1", "y.example.com": "3" }]]);
+  assert.deepEqual(ready(result), [["False", "TooLarge"]]);
+});
+
+test("what grows does not take the place of what was good before", () => {
+  const pullCredentials = [credential("a", ["one"]), credential("b", ["two"])];
+  const large = { "y.example.com": "q".repeat(300_000) };
+  const good = { one: dockerSecret({ "x.example.com": "1" }), two: dockerSecret(large) };
+  const result = compile({
+    pullCredentials,
+    secrets: { ...good, one: dockerSecret({ "x.example.com": "p".repeat(300_000) }) },
+    previous: compiledFrom({ pullCredentials, secrets: good }),
+  });
+  assert.deepEqual(passwords(result), [
+    ["a", { "x.example.com": "1" }],
+    ["b", large],
+  ]);
+  assert.deepEqual(ready(result), [
+    ["False", "TooLarge"],
+    ["True", "SourcesRead"],
+  ]);
+  assert.ok(JSON.stringify(result.credentials).length < 1_000_000, "it fits into one Secret");
+});
+
 test("no report ever holds a password", () => {
   const secrets = {
     one: rawSecret('{"auths":{"x.example.com":{"auth":"hunter2"},"hunter2 ":{"auth":"hunter2"}}}'),

@@ -31,19 +31,19 @@ const limitBytes = 900 * 1024;
 
 /**
  * Compiles all PullCredentials: by name, sources in order, the first to name a registry key wins. A source that fails,
- * is emptied, cannot be read or is deleted keeps what it gave last, and so does one key of a source whose entry became
+ * is emptied, cannot be read, is too large or is deleted keeps what it gave last, and so does one key of a source whose entry became
  * unusable; what is no longer named by a PullCredential goes. Pure: the same input gives the same output.
  */
 export function compileCredentials(input: CompileInput): CompiledCredentials {
   const credentials: CompiledCredential[] = [];
   const reports: CredentialReport[] = [];
   const owners = new Map<string, Owner>();
-  let usedBytes = 0;
-  for (const object of [...input.pullCredentials].sort((left, right) => (left.name < right.name ? -1 : 1))) {
-    const before = input.previous?.credentials.find(({ name }) => name === object.name);
-    let draft = draftOf(object, before, input);
-    if (usedBytes + bytesOf(draft) > limitBytes) draft = tooLarge(draft, before);
-    usedBytes += bytesOf(draft);
+  const objects = [...input.pullCredentials].sort((left, right) => (left.name < right.name ? -1 : 1));
+  const beforeOf = ({ name }: { readonly name: string }) =>
+    input.previous?.credentials.find((credential) => credential.name === name);
+  const room = createRoom(objects.flatMap((object) => lastSources(object, beforeOf(object))));
+  for (const object of objects) {
+    const draft = draftOf(object, beforeOf(object), { ...input, room });
     const merged = mergeSources(draft, input.registryNames);
     const conflicts = [...merged.conflicts, ...conflictsWith(owners, object.name, merged.auths)];
     reports.push(
@@ -73,7 +73,7 @@ type Draft = {
 function draftOf(
   object: Validated<PullCredentialSpec>,
   before: CompiledCredential | undefined,
-  input: CompileInput,
+  input: CompileInput & { readonly room: Room },
 ): Draft {
   if (object.kind === "invalid") {
     return draftOfBefore(before, { reason: "SpecInvalid", message: `${object.problem}; the last good state is used` });
@@ -87,10 +87,13 @@ function draftOf(
       continue;
     }
     if (sources.some((source) => source.id === id)) continue;
-    const last = before?.sources?.find((source) => source.id === id)?.auths ?? {};
-    const compiled = compileSource(readSource(spec, input), last);
+    const last = lastSource(id, before);
+    const compiled = compileSource(readSource(spec, input), last.auths);
     problems.push(...compiled.problems);
-    sources.push({ id, auths: compiled.auths });
+    const source = { id, auths: compiled.auths };
+    const isRoom = input.room.take(source, last);
+    sources.push(isRoom ? source : last);
+    if (!isRoom) problems.push({ reason: "TooLarge", message: `${id}: ${tooLarge}` });
   }
   const { namespaceSelector, injection } = object.spec;
   return {
@@ -110,17 +113,43 @@ function draftOfBefore(before: CompiledCredential | undefined, problem: Credenti
   };
 }
 
-function tooLarge(draft: Draft, before: CompiledCredential | undefined): Draft {
-  const problem: CredentialProblem = {
-    reason: "TooLarge",
-    message: `with it the compiled credentials would pass ${limitBytes} bytes; the last good state is used`,
+const tooLarge = `with it all compiled credentials would pass ${limitBytes} bytes; its last good logins are used`;
+
+/** What is left of the compiled state's size. What was good last has its place in any case, whatever else grows. */
+type Room = {
+  /** @returns false where `source` does not fit; `last` does */
+  take(source: CompiledSource, last: CompiledSource): boolean;
+};
+
+function createRoom(reserved: readonly CompiledSource[]): Room {
+  let freeBytes = reserved.reduce((free, source) => free - bytesOf(source), limitBytes);
+  return {
+    take(source, last) {
+      const addedBytes = bytesOf(source) - bytesOf(last);
+      if (addedBytes > Math.max(0, freeBytes)) return false;
+      freeBytes -= addedBytes;
+      return true;
+    },
   };
-  const kept = draftOfBefore(before, problem);
-  return { ...kept, problems: [...draft.problems, problem] };
 }
 
-function bytesOf(draft: Draft): number {
-  return 2 * Buffer.byteLength(JSON.stringify(draft.sources));
+/** Twice: a login stands with its source and in what was merged. */
+function bytesOf(source: CompiledSource): number {
+  return 2 * Buffer.byteLength(JSON.stringify(source));
+}
+
+function lastSource(id: string, before: CompiledCredential | undefined): CompiledSource {
+  return { id, auths: before?.sources?.find((source) => source.id === id)?.auths ?? {} };
+}
+
+/** What of the state before stays in any case: the last good logins of every source that is still named. */
+function lastSources(
+  object: Validated<PullCredentialSpec>,
+  before: CompiledCredential | undefined,
+): readonly CompiledSource[] {
+  if (object.kind === "invalid") return before?.sources ?? [];
+  const ids = new Set(object.spec.sources.flatMap((spec) => sourceId(spec) ?? []));
+  return [...ids].map((id) => lastSource(id, before));
 }
 
 function readSource(spec: CredentialSourceSpec, input: CompileInput): SourceReading {

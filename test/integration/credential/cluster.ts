@@ -7,8 +7,12 @@ import { createClusterApi } from "../../../src/cluster/kubernetes-api.ts";
 import type { KubernetesObject } from "../../../src/cluster/object.ts";
 import { resources } from "../../../src/cluster/resource.ts";
 import { startControlPlane } from "../../../src/dev/control-plane.ts";
+import type { ControlPlaneProcesses } from "../../../src/dev/control-plane-processes.ts";
+import { createManifestApplier, readManifests } from "../../../src/dev/manifests.ts";
 import { findControlPlanePrograms } from "../../../src/dev/programs.ts";
+import { runToEnd } from "../../../src/dev/run-to-end.ts";
 import { createLog } from "../../../src/log.ts";
+import { manifestsFolder } from "../manifests/cluster.ts";
 
 /** A real API server, an administrator's view of it, and the means to count what our own code writes. */
 export type TestCluster = {
@@ -19,6 +23,9 @@ export type TestCluster = {
   openCounted(): CountedTransport;
   readonly kubeconfigPath: string;
   addUser(name: string, groups: readonly string[]): Promise<string>;
+  /** Runs kubectl as an administrator. @returns what it wrote */
+  kubectl(args: readonly string[]): Promise<string>;
+  readonly processes: ControlPlaneProcesses;
   stop(): Promise<void>;
 };
 
@@ -32,6 +39,7 @@ export type CountedTransport = {
 };
 
 const log = createLog({ level: "silent" });
+const signal = AbortSignal.timeout(900_000);
 
 export async function startTestCluster(): Promise<TestCluster> {
   const programs = await findControlPlanePrograms({ env: process.env, announce: () => undefined });
@@ -50,11 +58,20 @@ export async function startTestCluster(): Promise<TestCluster> {
       return countRequests(own);
     },
     addUser: (name, groups) => controlPlane.addUser({ name, groups }),
+    kubectl: (args) =>
+      runToEnd({ command: programs.kubectl, args: ["--kubeconfig", controlPlane.kubeconfigPath, ...args] }),
+    processes: controlPlane.processes,
     async stop() {
       await Promise.all(opened.map((one) => one.close()));
       await controlPlane.stop();
     },
   };
+}
+
+/** Our custom resources and the namespace slipway-system. */
+export async function installTypes(cluster: TestCluster): Promise<void> {
+  await createManifestApplier(cluster).apply(await readManifests(`${manifestsFolder}/crds`), signal);
+  await createNamespace(cluster.api, "slipway-system", { labels: {} });
 }
 
 export function countRequests(transport: ApiTransport): CountedTransport {
@@ -70,8 +87,6 @@ export function countRequests(transport: ApiTransport): CountedTransport {
   };
   return { transport: counted, api: createClusterApi(counted), writes, lists };
 }
-
-const signal = AbortSignal.timeout(600_000);
 
 /** Waits until `look` gives something; fails after 20 s with what it last gave. */
 export async function eventually<T>(what: string, look: () => Promise<T | undefined> | T | undefined): Promise<T> {
