@@ -5,7 +5,7 @@ import { runUntil } from "../cluster/run-until.ts";
 import { registryCertificateSecretName, registryKeysSecretName, tokenAuthoritySecretName } from "../config/names.ts";
 import { createAccessChoice } from "../leader/access-choice.ts";
 import { createCredentialFinalizer } from "../leader/credential-finalizer.ts";
-import { createDefaultsOnce } from "../leader/defaults.ts";
+import { createDefaults } from "../leader/defaults.ts";
 import { createNodesRelease } from "../leader/nodes-release.ts";
 import { createObjectStatuses } from "../leader/object-statuses.ts";
 import { createStatusWriter } from "../leader/status.ts";
@@ -236,6 +236,7 @@ export function createServeLeader(
     access,
     createServeContract(replica),
     ...(options.nodeTaint === true ? [createNodeTaint(replica)] : []),
+    ...(options.defaults ? [createDefaults({ api, namespace, ...shared })] : []),
     createGenerationWatch(replica, compiler.touch),
   ];
 
@@ -244,10 +245,6 @@ export function createServeLeader(
       log.info("leading");
       await waitForStores(replica, signal);
       if (signal.aborted) return;
-      if (options.defaults) {
-        const limit = AbortSignal.any([signal, AbortSignal.timeout(stepTimeoutMs)]);
-        await createDefaultsOnce({ api, namespace, log }, limit);
-      }
       followFiles();
       registryQueue.add(reconcileKey);
       await runUntil(signal, components);

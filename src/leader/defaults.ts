@@ -1,5 +1,9 @@
+import type { Registry } from "prom-client";
+import type { Clock, Random } from "../clock.ts";
 import { ApiError, type ClusterApi } from "../cluster/api.ts";
+import type { Component } from "../cluster/component.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
+import { createQueue } from "../cluster/queue.ts";
 import { type Resource, resources } from "../cluster/resource.ts";
 import { unlessMissing } from "../cluster/unless-missing.ts";
 import { managedByLabel, managedByValue, stateConfigMapName } from "../config/names.ts";
@@ -39,6 +43,30 @@ export async function createDefaultsOnce(
   };
   await api.apply(resources.configMaps, state, { force: true, signal });
   return true;
+}
+
+/** The same for a leader, tried again until the API server has answered: at a failure nothing else has to wait. */
+export function createDefaults(needs: {
+  readonly api: ClusterApi;
+  readonly namespace: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: Registry;
+}): Component {
+  const { clock, random, log, metrics } = needs;
+  const work = async (_key: string, signal: AbortSignal) => {
+    await createDefaultsOnce(needs, signal);
+    return { kind: "done" as const };
+  };
+  const queue = createQueue({ name: "defaults", workers: 1, work, clock, random, log, metrics });
+  return {
+    name: "defaults",
+    async run(stop) {
+      queue.add("defaults");
+      await queue.run(stop);
+    },
+  };
 }
 
 async function isRecorded(api: ClusterApi, namespace: string, signal: AbortSignal): Promise<boolean> {

@@ -20,7 +20,10 @@ export type Fault = "reset" | "hang" | "silence" | "half-line" | "slow";
 export type WatchEnding = "open" | "close" | "reset" | "half-line";
 
 export type Route = {
-  /** `METHOD path?name=value&name`: every named parameter must be there; one without `watch` never meets a watch. */
+  /**
+   * `METHOD path?name=value&name`: every named parameter must be there; one without `watch` never meets a watch.
+   * `*` is every request.
+   */
   readonly on: string;
   /** Only in this state; the fake starts in state "". */
   readonly in?: string;
@@ -70,14 +73,22 @@ export function eventOf(type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "E
   return { type, object };
 }
 
-export type Table = { take(request: RecordedRequest): Route | undefined; use(...routes: readonly Route[]): void };
+export type Table = {
+  take(request: RecordedRequest): Route | undefined;
+  use(...routes: readonly Route[]): void;
+  /** Takes away every route with this `on`. */
+  drop(on: string): void;
+};
 
 /** The routes in their order, and the state that they move. */
 export function createTable(initial: readonly Route[]): Table {
   let state = "";
   const withCount = (route: Route) => ({ route, left: route.times ?? Number.POSITIVE_INFINITY });
-  const rows = initial.map(withCount);
+  let rows = initial.map(withCount);
   return {
+    drop(on) {
+      rows = rows.filter(({ route }) => route.on !== on);
+    },
     use: (...routes) => void rows.unshift(...routes.map(withCount)),
     take(request) {
       const fits = ({ route, left }: (typeof rows)[number]) =>
@@ -93,6 +104,7 @@ export function createTable(initial: readonly Route[]): Table {
 
 /** @param on as Route.on */
 export function matches(on: string, request: RecordedRequest): boolean {
+  if (on === "*") return true;
   const [method, target = ""] = on.split(" ");
   const [path, query = ""] = target.split("?");
   const wanted = new URLSearchParams(query);

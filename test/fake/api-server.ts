@@ -19,6 +19,8 @@ export type FakeApi = {
   readonly requests: readonly RecordedRequest[];
   /** Puts routes before all others. */
   use(...routes: readonly Route[]): void;
+  /** Takes away every route with this `on`. */
+  drop(on: string): void;
   /** Resolves with the newest when at least `count` requests that match `on` have arrived. */
   seen(on: string, count?: number): Promise<RecordedRequest>;
   count(on: string): number;
@@ -93,6 +95,7 @@ export async function startFakeApi(
     kubeconfig,
     requests,
     use: table.use,
+    drop: table.drop,
     count,
     seen(on, wanted = 1) {
       const { promise, resolve } = Promise.withResolvers<RecordedRequest>();

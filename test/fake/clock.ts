@@ -1,5 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
-import type { Clock } from "../../src/clock.ts";
+import { type Clock, systemClock } from "../../src/clock.ts";
 
 /** A clock that stands still until it is told to move. Its wall clock may jump without the monotonic one. */
 export type ManualClock = Clock & {
@@ -77,6 +77,36 @@ export function createManualClock(epochMs = Date.UTC(2030, 0, 1)): ManualClock {
       watchers.add(look);
       look();
       return promise;
+    },
+  };
+}
+
+/** The system's clock, some times as fast: a deadline of 30 s is over in 3 s at `factor` 10. */
+export function createFastClock(factor: number): Clock {
+  const epochMs = systemClock.nowMs();
+  const startMs = systemClock.monotonicMs();
+  const passedMs = () => (systemClock.monotonicMs() - startMs) * factor;
+  return {
+    nowMs: () => epochMs + passedMs(),
+    monotonicMs: () => startMs + passedMs(),
+    sleep: (durationMs, signal) => systemClock.sleep(durationMs / factor, signal),
+  };
+}
+
+/** The system's clock, which can be set: by hand, by NTP, or since the machine was asleep. */
+export function createJumpingClock(): Clock & {
+  /** @param durationMs negative: back */
+  jump(durationMs: number, which?: "wall" | "both"): void;
+} {
+  let wallMs = 0;
+  let monotonicMs = 0;
+  return {
+    nowMs: () => systemClock.nowMs() + wallMs,
+    monotonicMs: () => systemClock.monotonicMs() + monotonicMs,
+    sleep: systemClock.sleep,
+    jump(durationMs, which = "wall") {
+      wallMs += durationMs;
+      if (which === "both") monotonicMs += durationMs;
     },
   };
 }

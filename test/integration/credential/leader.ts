@@ -4,6 +4,7 @@ import { type Clock, systemClock } from "../../../src/clock.ts";
 import { createTransport } from "../../../src/cluster/client.ts";
 import { createEventRecorder } from "../../../src/cluster/event.ts";
 import { createClusterApi } from "../../../src/cluster/kubernetes-api.ts";
+import { createLease } from "../../../src/cluster/lease.ts";
 import { runUntil } from "../../../src/cluster/run-until.ts";
 import { createServeLeader } from "../../../src/command/serve-leader.ts";
 import { createServeReplica, type ServeReplica } from "../../../src/command/serve-replica.ts";
@@ -11,7 +12,7 @@ import { createServeStores } from "../../../src/command/serve-stores.ts";
 import { createLog } from "../../../src/log.ts";
 import { type CountedTransport, countRequests } from "./cluster.ts";
 
-/** A replica of serve that leads, put together as `slipway serve` does, without the lease: so two can lead at once. */
+/** A replica of serve that leads, put together as `slipway serve` does. */
 export type RunningLeader = CountedTransport & {
   readonly replica: ServeReplica;
   readonly metrics: Registry;
@@ -21,8 +22,12 @@ export type RunningLeader = CountedTransport & {
 };
 
 export type LeaderSettings = {
+  /** Stand for election under this name; without it there is no lease, so that two can lead at once. */
+  readonly identity?: string;
   readonly clock?: Clock;
   readonly credentialFiles?: string;
+  /** Create LocalRegistry and ImageRewrite `default`. */
+  readonly defaults?: boolean;
   readonly keyGraceMs?: number;
 };
 
@@ -59,7 +64,7 @@ export function startLeader(kubeconfig: string, settings: LeaderSettings = {}): 
   });
   const leader = createServeLeader(replica, {
     images: { slipway: "slipway:test", registry: "registry:test" },
-    defaults: false,
+    defaults: settings.defaults === true,
     serveNames: [],
     credentialFiles: settings.credentialFiles ?? "/nonexistent",
     ...(settings.keyGraceMs === undefined ? {} : { keyGraceMs: settings.keyGraceMs }),
@@ -69,7 +74,9 @@ export function startLeader(kubeconfig: string, settings: LeaderSettings = {}): 
   const running = runUntil(stop.signal, [
     ...stores.components,
     replica.feed,
-    { name: "leader", run: leader.lead },
+    settings.identity === undefined
+      ? { name: "leader", run: leader.lead }
+      : createLease({ ...shared, api, namespace, name: "slipway", identity: settings.identity, lead: leader.lead }),
   ]).catch((error: unknown) => {
     failure = error;
   });
