@@ -6,6 +6,7 @@ import type { KubernetesObject } from "../cluster/object.ts";
 import { createQueue } from "../cluster/queue.ts";
 import { resources } from "../cluster/resource.ts";
 import type { ObservedStore } from "../cluster/store.ts";
+import type { PullCredentialStatus } from "../config/pull-credential.ts";
 import type { Log } from "../log.ts";
 import type { SyncProgress } from "../namespace/progress.ts";
 import type { CompiledState } from "./compile-state.ts";
@@ -45,9 +46,21 @@ export function createObjectStatuses(needs: ObjectStatusesNeeds): ObjectStatuses
     const fields = {
       registries: report.registries,
       ...(report.conflicts.length === 0 ? {} : { conflicts: report.conflicts.slice(0, listLimit) }),
-      ...needs.progress.statusOf(name),
+      ...progressOf(name, observed),
     };
     await status.write(resources.pullCredentials, observed, { conditions: report.conditions, fields }, signal);
+  }
+
+  /**
+   * A leader that has just begun has looked at nothing yet: what is known to have been reached for the same revision
+   * stands until it has been everywhere, or has come as far.
+   */
+  function progressOf(name: string, observed: KubernetesObject) {
+    const now = needs.progress.statusOf(name);
+    const { observedRevision, namespaces } = (observed.status ?? {}) as PullCredentialStatus;
+    if (now === undefined || namespaces === undefined || observedRevision !== now.observedRevision) return now;
+    const isBehind = now.namespaces.synced < namespaces.synced && !needs.progress.hasReached(observedRevision);
+    return isBehind ? { observedRevision, namespaces } : now;
   }
 
   async function writeRewrite(name: string, signal: AbortSignal): Promise<void> {

@@ -10,7 +10,7 @@ import type { ObservedStore } from "../cluster/store.ts";
 import type { Log } from "../log.ts";
 import type { ObservedNamespace } from "../namespace/observed.ts";
 import { isOptedIn, type NamespaceSelection } from "../namespace/selection.ts";
-import { adviceFor, findStrandedPods } from "../namespace/stranded-pods.ts";
+import { adviceFor, findStrandedPods, type StrandedPod } from "../namespace/stranded-pods.ts";
 
 export type StrandedReport = Component & {
   /** This namespace was added or its labels have changed. */
@@ -23,8 +23,8 @@ const nextLookMs = 1_800_000;
 
 /**
  * Reports the pods that were failing before their namespace was opted in: one Event each, with what to restart. Looks
- * at a namespace when it becomes served, and every half hour after that; only pending pods are listed. Runs on the
- * leader only.
+ * at namespaces when they become served, and at all of them at the beginning and every half hour. Each look is one list
+ * of the cluster's pending pods, however many namespaces it is for. Runs on the leader only.
  */
 export function createStrandedReport(needs: {
   readonly namespaces: ObservedStore<ObservedNamespace>;
@@ -38,28 +38,35 @@ export function createStrandedReport(needs: {
 }): StrandedReport {
   const { namespaces, selection, api, events, clock, random, log, metrics } = needs;
   const served = new Set<string>();
+  /** Served since the last look. */
+  const fresh = new Set<string>();
   const reported = new Counter({
     name: "slipway_pods_not_injected_total",
     help: "Reports of pods that cannot pull because they were admitted before their namespace was served",
     registers: [metrics],
   });
 
-  async function work(name: string, signal: AbortSignal): Promise<WorkOutcome> {
-    if (!isServed(name)) return { kind: "done" };
-    const options = { namespace: name, fieldSelector: "status.phase=Pending" };
-    const stranded = findStrandedPods(await api.list(resources.pods, options, signal));
+  async function work(key: string, signal: AbortSignal): Promise<WorkOutcome> {
+    const names = new Set(key === "all" ? served : fresh);
+    if (key === "fresh" && names.size === 0) return { kind: "done" };
+    const pods = await api.list(resources.pods, { fieldSelector: "status.phase=Pending" }, signal);
+    for (const name of names) fresh.delete(name);
+    report(findStrandedPods(pods).filter(({ namespace }) => names.has(namespace) && isServed(namespace)));
+    return key === "all" ? { kind: "again", afterMs: nextLookMs * (0.9 + random() * 0.2) } : { kind: "done" };
+  }
+
+  function report(stranded: readonly StrandedPod[]): void {
     for (const pod of stranded) {
       reported.inc();
       events.record({
-        regarding: { apiVersion: "v1", kind: "Pod", namespace: name, name: pod.name, uid: pod.uid },
+        regarding: { apiVersion: "v1", kind: "Pod", namespace: pod.namespace, name: pod.name, uid: pod.uid },
         type: "Warning",
         reason: "PodNotInjected",
         action: "Inspect",
         note: `cannot pull ${pod.image}: ${adviceFor(pod)}`.slice(0, 1024),
       });
     }
-    if (stranded.length > 0) log.warn({ namespace: name, pods: stranded.length }, "pods were admitted before Slipway");
-    return { kind: "again", afterMs: nextLookMs * (0.9 + random() * 0.2) };
+    if (stranded.length > 0) log.warn({ pods: stranded.length }, "pods were admitted before Slipway");
   }
 
   function isServed(name: string): boolean {
@@ -67,10 +74,13 @@ export function createStrandedReport(needs: {
     return namespace !== undefined && !namespace.terminating && isOptedIn(namespace, selection);
   }
 
-  const queue = createQueue({ name: "stranded-pods", workers: 2, work, clock, random, log, metrics });
+  const queue = createQueue({ name: "stranded-pods", workers: 1, work, clock, random, log, metrics });
   const touch = (name: string) => {
     const isNow = isServed(name);
-    if (isNow && !served.has(name)) queue.addAfter(name, firstLookMs);
+    if (isNow && !served.has(name)) {
+      fresh.add(name);
+      queue.addAfter("fresh", firstLookMs);
+    }
     if (isNow) served.add(name);
     else served.delete(name);
   };
@@ -79,7 +89,9 @@ export function createStrandedReport(needs: {
     touch,
     async run(stop) {
       served.clear();
-      for (const { name } of namespaces.list()) touch(name);
+      fresh.clear();
+      for (const { name } of namespaces.list()) if (isServed(name)) served.add(name);
+      queue.addAfter("all", firstLookMs);
       await queue.run(stop);
     },
   };

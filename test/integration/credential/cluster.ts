@@ -68,9 +68,19 @@ export async function startTestCluster(): Promise<TestCluster> {
   };
 }
 
-/** Our custom resources and the namespace slipway-system. */
-export async function installTypes(cluster: TestCluster): Promise<void> {
+/** Our custom resources. */
+export async function applyTypes(cluster: TestCluster): Promise<void> {
   await createManifestApplier(cluster).apply(await readManifests(`${manifestsFolder}/crds`), signal);
+  for (const resource of [resources.pullCredentials, resources.imageRewrites, resources.localRegistries]) {
+    await eventually(`${resource.plural} are served`, () =>
+      cluster.api.list(resource, {}, signal).catch(() => undefined),
+    );
+  }
+}
+
+/** The same and the namespace slipway-system. */
+export async function installTypes(cluster: TestCluster): Promise<void> {
+  await applyTypes(cluster);
   await createNamespace(cluster.api, "slipway-system", { labels: {} });
 }
 

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { systemClock } from "../../../src/clock.ts";
+import { resources } from "../../../src/cluster/resource.ts";
 import { compiledRegistry } from "../../fake/compiled.ts";
-import { createNamespace, eventually, startTestCluster, type TestCluster } from "./cluster.ts";
+import { applyTypes, createNamespace, eventually, startTestCluster, type TestCluster } from "./cluster.ts";
 import {
   createLeaderState,
   dockerConfig,
@@ -10,6 +12,7 @@ import {
   type RunningController,
   startController,
 } from "./controller.ts";
+import { type RunningLeader, startLeader, within } from "./leader.ts";
 
 const total = 1_000;
 let cluster: TestCluster;
@@ -71,6 +74,48 @@ test("a compiled state that changes nothing for namespaces writes nothing", asyn
   await controller.stop();
   assert.deepEqual(counted.writes, []);
 });
+
+test("the whole of serve, started anew with 1,000 namespaces in step, lists each resource once and writes nothing", async () => {
+  await applyTypes(cluster);
+  await createNamespace(cluster.api, "slipway-node", { labels: {} });
+  const signal = AbortSignal.timeout(600_000);
+  const spec = { sources: [{ secretRef: { name: "one" } }] };
+  await cluster.api.create(resources.pullCredentials, { metadata: { name: "a" }, spec }, { signal });
+  const before = startLeader(cluster.kubeconfigPath);
+  await areSynced(before);
+  await isQuiet(before, 3_000);
+  await before.stop();
+
+  const restarted = startLeader(cluster.kubeconfigPath);
+  await areSynced(restarted);
+  // Ten seconds after a start comes the last thing of it, the look at pods that cannot pull.
+  await within(30_000, "pods were listed", () => restarted.lists.find((path) => path === "/api/v1/pods"));
+  await isQuiet(restarted, 2_000);
+  await restarted.stop();
+  assert.deepEqual(restarted.writes, []);
+  const counts = new Map<string, number>();
+  for (const path of restarted.lists) counts.set(path, (counts.get(path) ?? 0) + 1);
+  // Secrets: slipway-pull, slipway-push.
+  assert.deepEqual(
+    [...counts].filter(([path, count]) => count > (path === "/api/v1/secrets" ? 2 : 1)),
+    [],
+  );
+  assert.ok(counts.size >= 10, `${counts.size} resources`);
+});
+
+/** By the metric, which knows only what this leader has looked at itself. */
+const areSynced = (leader: RunningLeader) =>
+  within(120_000, "all namespaces are in step", async () => {
+    const text = await leader.metrics.getSingleMetricAsString("slipway_credentials_namespaces");
+    return text.includes(`{state="synced"} ${total}`) ? true : undefined;
+  });
+
+const isQuiet = (leader: RunningLeader, durationMs: number) =>
+  within(60_000, `nothing is written for ${durationMs} ms`, async () => {
+    const count = leader.writes.length;
+    await systemClock.sleep(durationMs, AbortSignal.timeout(60_000));
+    return leader.writes.length === count ? true : undefined;
+  });
 
 /** Runs of the work queue so far, by its own metric. */
 async function workRuns(controller: RunningController): Promise<number> {
