@@ -1,6 +1,7 @@
 import { validateImageRewrite, validateLocalRegistry, validatePullCredential } from "../config/custom-resource.ts";
 import { registryKeysSecretName } from "../config/names.ts";
 import { createFileSource } from "../credential/file.ts";
+import { createSecretReader } from "../credential/secret-source.ts";
 import { createSourceFollower, type SourceFollower } from "../credential/source-follower.ts";
 import { type Compiler, type CompilerInput, createCompiler } from "../leader/compiler.ts";
 import { highestRevision } from "../namespace/observed.ts";
@@ -23,6 +24,7 @@ export function createServeCompiler(
 ): ServeCompiler {
   const { stores, clock, random, log } = replica;
   const files = createSourceFollower({ clock, random, log });
+  const readSecret = createSecretReader();
   const credentials = () =>
     stores.pullCredentials
       .list()
@@ -42,6 +44,7 @@ export function createServeCompiler(
       pullCredentials: credentials(),
       rewrites: stores.imageRewrites.list().map(validateImageRewrite),
       secret: replica.secret,
+      readSecret,
       file: (path) => files.latest(`file/${path}`),
     };
   };

@@ -12,8 +12,15 @@ export function parseBasicAuth(data: Readonly<Record<string, string>>): ParsedCo
   if (registry.trim() === "") {
     return { kind: "unreadable", message: "names no registry; add a key registry with host[:port][/path]" };
   }
-  const checked = checkLogin({ username, password });
+  const checked = checkLogin({ username: withoutLineEnd(username), password: withoutLineEnd(password) });
   const result =
-    checked.kind === "login" && email !== "" ? { kind: "login" as const, auth: { ...checked.auth, email } } : checked;
+    checked.kind === "login" && email.trim() !== ""
+      ? { kind: "login" as const, auth: { ...checked.auth, email: email.trim() } }
+      : checked;
   return collectEntries([[registry.trim(), result]]);
+}
+
+/** `kubectl create secret generic --from-file` takes the line end of the file along, which no login means. */
+function withoutLineEnd(text: string): string {
+  return text.replace(/\r?\n$/, "");
 }

@@ -56,6 +56,26 @@ const readable = [
     entry: { username: "foo", password: "bar", extra: 1 },
     want: { username: "foo", password: "bar" },
   },
+  {
+    name: "an identity token that is none is passed over, too",
+    entry: { username: "foo", password: "bar", identitytoken: { a: [1e308, null] } },
+    want: { username: "foo", password: "bar" },
+  },
+  {
+    name: "null is absent",
+    entry: { username: "foo", password: "bar", auth: null, email: null },
+    want: { username: "foo", password: "bar" },
+  },
+  {
+    name: "unicode, and characters that JSON escapes",
+    entry: { auth: base64('fö"o:b\\är\t😀') },
+    want: { username: 'fö"o', password: "b\\är\t😀" },
+  },
+  {
+    name: "a line end within auth belongs to the password, as kubelet takes it",
+    entry: { auth: base64("foo:bar\n") },
+    want: { username: "foo", password: "bar\n" },
+  },
 ];
 for (const { name, entry, want } of readable) {
   test(`read: ${name}`, () => {
@@ -68,6 +88,12 @@ for (const { name, entry, want } of readable) {
 const unusable = [
   { name: "auth that is no base64", entry: { auth: "pants", email: "foo@example.com" }, reason: "EntryMalformed" },
   { name: "auth with a space", entry: { auth: "Zm9vOmJhcg== " }, reason: "EntryMalformed" },
+  { name: "auth with a tab within", entry: { auth: "Zm9v\tOmJhcg==" }, reason: "EntryMalformed" },
+  { name: "auth with half of its padding", entry: { auth: "Zm9vOmJhcg=" }, reason: "EntryMalformed" },
+  { name: "auth that is a number", entry: { auth: 1e21 }, reason: "EntryMalformed" },
+  { name: "auth that holds no user name", entry: { auth: base64(":bar") }, reason: "LoginMissing" },
+  { name: "auth of nothing but line ends", entry: { auth: "\n" }, reason: "EntryMalformed" },
+  { name: "an entry that is a text", entry: "Zm9vOmJhcg==", reason: "EntryMalformed" },
   { name: "auth in the URL alphabet", entry: { auth: "Zm9vOmJhcj-_" }, reason: "EntryMalformed" },
   { name: "auth without a colon", entry: { auth: "cGFudHM=" }, reason: "EntryMalformed" },
   {
@@ -113,6 +139,39 @@ test("the legacy form has its entries at the top", () => {
     entries: { "registry.example.com": { username: "foo", password: "bar" } },
     findings: [],
   });
+});
+
+test("credential helpers beside the entries are passed over", () => {
+  const text = JSON.stringify({
+    credsStore: "desktop",
+    credHelpers: { "helped.example.com": "ecr-login" },
+    HttpHeaders: { "User-Agent": "x" },
+    AUTHS: { "registry.example.com": { auth: "Zm9vOmJhcg==" } },
+  });
+  assert.deepEqual(parseDockerConfig(text, "dockerconfigjson"), {
+    kind: "entries",
+    entries: { "registry.example.com": { username: "foo", password: "bar" } },
+    findings: [],
+  });
+});
+
+test("the same key twice in the text: the last one stands, as in kubelet's parser", () => {
+  const text = '{"auths":{"a.example.com":{"auth":"Zm9vOmJhcg=="},"a.example.com":{"auth":"cGluZzpwb25n"}}}';
+  const parsed = parseDockerConfig(text, "dockerconfigjson");
+  assert.deepEqual(parsed.kind === "entries" && parsed.entries, {
+    "a.example.com": { username: "ping", password: "pong" },
+  });
+});
+
+test("auths of null are none", () => {
+  const want = { kind: "entries", entries: {}, findings: [] };
+  assert.deepEqual(parseDockerConfig('{"auths":null}', "dockerconfigjson"), want);
+});
+
+test("a document that is nested a hundred thousand times is no harm", () => {
+  const text = `{"auths":{"a.example.com":${'{"a":'.repeat(100_000)}1${"}".repeat(100_000)}}}`;
+  const parsed = parseDockerConfig(text, "dockerconfigjson");
+  assert.ok(parsed.kind === "unreadable" || Object.keys(parsed.entries).length === 0);
 });
 
 test("two keys of one registry: the first is used and the second is a finding", () => {

@@ -84,12 +84,14 @@ export function checkLogin(login: { username: string; password: string; identity
 function readEntry(value: unknown): EntryResult {
   if (value !== null && !isObject(value)) return malformed("is not an object");
   const fields: Record<string, string> = {};
-  for (const name of ["username", "password", "email", "auth", "identitytoken"]) {
+  for (const name of ["username", "password", "email", "auth"]) {
     const found = field(value ?? {}, name) ?? "";
     if (typeof found !== "string") return malformed(`${name} is not a string`);
     fields[name] = found;
   }
-  const { username = "", password = "", email = "", auth = "", identitytoken: identityToken = "" } = fields;
+  const { username = "", password = "", email = "", auth = "" } = fields;
+  // kubelet does not know this field: whatever it is, it does no harm beside a login.
+  const identityToken = String(field(value ?? {}, "identitytoken") ?? "");
   const decoded = auth === "" ? { username, password } : decodeAuth(auth);
   if (decoded === undefined) return malformed("auth is not base64 of <user name>:<password>");
   const checked = checkLogin({ ...decoded, identityToken });

@@ -47,3 +47,23 @@ test("a folder in place of the file is a failed reading", async () => {
   const reading = await createFileSource({ folder, path: "config.json" }).read(new AbortController().signal);
   assert.equal(reading.kind === "failed" && reading.reason, "FileUnreadable");
 });
+
+test("bytes that are no UTF-8 are a failed reading, and no login with other characters", async () => {
+  const folder = await openFolder();
+  const content = Buffer.concat([
+    Buffer.from('{"auths":{"a.example.com":{"username":"u","password":"'),
+    Buffer.from([0xe9]),
+    Buffer.from('"}}}'),
+  ]);
+  await writeFile(join(folder, "config.json"), content);
+  const reading = await createFileSource({ folder, path: "config.json" }).read(new AbortController().signal);
+  assert.equal(reading.kind === "failed" && reading.reason, "ContentUnreadable");
+});
+
+test("a byte order mark and CRLF change nothing", async () => {
+  const folder = await openFolder();
+  const text = '\ufeff{\r\n"auths":{"a.example.com":{"username":"u","password":"p"}}}\r\n';
+  await writeFile(join(folder, "config.json"), text);
+  const reading = await createFileSource({ folder, path: "config.json" }).read(new AbortController().signal);
+  assert.deepEqual(reading.kind === "entries" && Object.keys(reading.entries), ["a.example.com"]);
+});

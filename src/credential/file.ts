@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { isAbsolute, join, normalize } from "node:path";
 import { parseDockerConfig } from "./dockerconfig.ts";
-import { toReading } from "./secret-source.ts";
+import { decodeText, toReading } from "./secret-source.ts";
 import { type CredentialSource, type SourceReading, sourceId } from "./source.ts";
 
 /** kubelet swaps the files of a projected volume about once a minute at most; reading one costs next to nothing. */
@@ -41,7 +41,10 @@ export function createFileSource(needs: { readonly folder: string; readonly path
 }
 
 function readContent(content: Buffer, path: string): SourceReading {
-  const text = content.toString("utf8");
+  const text = decodeText(content);
+  if (text === undefined) {
+    return { kind: "failed", reason: "ContentUnreadable", message: `file ${path}: is not UTF-8 text` };
+  }
   if (text.trim() === "") return { kind: "failed", reason: "SourceEmpty", message: `file ${path}: is empty` };
   return toReading(parseDockerConfig(text, "dockerconfigjson"), `file ${path}`);
 }

@@ -302,6 +302,18 @@ test("what grows does not take the place of what was good before", () => {
   assert.ok(JSON.stringify(result.credentials).length < 1_000_000, "it fits into one Secret");
 });
 
+test("a host of a name that JavaScript knows is a host", () => {
+  const pullCredentials = [credential("a", ["one"]), credential("b", ["two"])];
+  const secrets = {
+    one: dockerSecret({ constructor: "1" }),
+    two: rawSecret('{"auths":{"valueOf":{"auth":"%"},"y.example.com":{"username":"u","password":"2"}}}'),
+  };
+  assert.deepEqual(passwords(compile({ pullCredentials, secrets, previous: compiledFrom({ pullCredentials }) })), [
+    ["a", { constructor: "1" }],
+    ["b", { "y.example.com": "2" }],
+  ]);
+});
+
 test("no report ever holds a password", () => {
   const secrets = {
     one: rawSecret('{"auths":{"x.example.com":{"auth":"hunter2"},"hunter2 ":{"auth":"hunter2"}}}'),

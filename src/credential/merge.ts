@@ -12,6 +12,8 @@ export type CompileInput = {
   readonly pullCredentials: readonly Validated<PullCredentialSpec>[];
   /** A Secret of slipway-system by name. */
   readonly secret: (name: string) => KubernetesObject | undefined;
+  /** Reads one of them; readSecretSource unless given. */
+  readonly readSecret?: typeof readSecretSource;
   /** The latest reading of a file source by path; undefined before the first. */
   readonly file: (path: string) => SourceReading | undefined;
   /** Every name of the local registry, `host[:port]`, the loopback address included; empty without one. */
@@ -154,7 +156,8 @@ function lastSources(
 
 function readSource(spec: CredentialSourceSpec, input: CompileInput): SourceReading {
   const { secretRef, file } = spec;
-  if (secretRef !== undefined) return readSecretSource(input.secret(secretRef.name), secretRef);
+  const { readSecret = readSecretSource } = input;
+  if (secretRef !== undefined) return readSecret(input.secret(secretRef.name), secretRef);
   const path = file?.path ?? "";
   const notYet: SourceReading = { kind: "failed", reason: "NotReadYet", message: `file ${path}: not read yet` };
   return input.file(path) ?? notYet;
@@ -173,9 +176,10 @@ function compileSource(
     return { auths: last, problems: [failure, ...problems] };
   }
   const auths: Record<string, RegistryAuth> = { ...reading.entries };
-  for (const { registry } of findings) {
-    const lastGood = registry === undefined ? undefined : last[registry];
-    if (registry !== undefined && lastGood !== undefined) auths[registry] ??= lastGood;
+  const lastGood = new Map(Object.entries(last));
+  for (const { registry = "" } of findings) {
+    const auth = lastGood.get(registry);
+    if (auth !== undefined && !Object.hasOwn(auths, registry)) auths[registry] = auth;
   }
   return { auths, problems };
 }

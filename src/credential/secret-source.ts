@@ -1,7 +1,7 @@
 import type { KubernetesObject } from "../cluster/object.ts";
 import { parseBasicAuth } from "./basic-auth.ts";
 import { type ParsedConfig, parseDockerConfig } from "./dockerconfig.ts";
-import { type CredentialSource, type SourceFailure, type SourceReading, sourceId } from "./source.ts";
+import type { SourceFailure, SourceReading } from "./source.ts";
 import { parseTutorDictionary } from "./tutor.ts";
 
 export type SecretReference = { readonly name: string; readonly key?: string };
@@ -44,16 +44,20 @@ export function readSecretSource(secret: KubernetesObject | undefined, reference
   }
 }
 
-/** The same as a CredentialSource, over whatever holds the Secrets of Slipway's namespace. */
-export function createSecretSource(needs: {
-  readonly secret: (name: string) => KubernetesObject | undefined;
-  readonly reference: SecretReference;
-}): CredentialSource {
-  const { secret, reference } = needs;
-  return {
-    id: sourceId({ secretRef: reference }) ?? "",
-    refreshMs: 600_000,
-    read: async () => readSecretSource(secret(reference.name), reference),
+/**
+ * The same, remembering what it read: the compiled state is made anew at every change of anything, and a large YAML
+ * document takes a second. What is remembered goes with the object that the store replaces.
+ */
+export function createSecretReader(): typeof readSecretSource {
+  const known = new WeakMap<KubernetesObject, Map<string, SourceReading>>();
+  return (secret, reference) => {
+    if (secret === undefined) return readSecretSource(secret, reference);
+    const readings = known.get(secret) ?? new Map<string, SourceReading>();
+    known.set(secret, readings);
+    const key = JSON.stringify([reference.name, reference.key]);
+    const reading = readings.get(key) ?? readSecretSource(secret, reference);
+    readings.set(key, reading);
+    return reading;
   };
 }
 
@@ -67,7 +71,17 @@ function readKey(
   if (found === undefined) return failed("KeyMissing", `${place} has no key ${key}`);
   if (found.text === undefined) return failed("ContentUnreadable", `${place}, key ${key}: is not UTF-8 text`);
   if (found.text.trim() === "") return failed("SourceEmpty", `${place}, key ${key}: is empty`);
-  return toReading(parse(found.text), `${place}, key ${key}`);
+  return toReading(parseSafely(parse, found.text), `${place}, key ${key}`);
+}
+
+/** A document may be nested deeper than a parser's stack: it must not stop the compilation of all others. */
+function parseSafely(parse: (text: string) => ParsedConfig, text: string): ParsedConfig {
+  try {
+    return parse(text);
+  } catch {
+    // The parser's message may quote the text, which holds passwords.
+    return { kind: "unreadable", message: "cannot be parsed; is it nested very deeply?" };
+  }
 }
 
 function readBasicAuth(secret: KubernetesObject, place: string): SourceReading {
@@ -100,9 +114,14 @@ function dataText(secret: KubernetesObject, key: string): { readonly text: strin
   const data = (typeof secret.data === "object" && secret.data !== null ? secret.data : {}) as Record<string, unknown>;
   const encoded = Object.hasOwn(data, key) ? data[key] : undefined;
   if (typeof encoded !== "string") return undefined;
+  return { text: decodeText(Buffer.from(encoded, "base64")) };
+}
+
+/** Text of UTF-8 bytes without a byte order mark; undefined for what is none, UTF-16 for example. */
+export function decodeText(bytes: Buffer): string | undefined {
   try {
-    return { text: new TextDecoder("utf-8", { fatal: true }).decode(Buffer.from(encoded, "base64")) };
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    return { text: undefined };
+    return undefined; // its only fault: a sequence that is not UTF-8
   }
 }

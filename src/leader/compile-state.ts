@@ -8,6 +8,7 @@ import type { PullCredentialSpec } from "../config/pull-credential.ts";
 import { registryNames } from "../config/registry-names.ts";
 import { compileCredentials } from "../credential/merge.ts";
 import type { CredentialReport } from "../credential/report.ts";
+import type { readSecretSource } from "../credential/secret-source.ts";
 import type { SourceReading } from "../credential/source.ts";
 import { compileRegistry } from "./registry-section.ts";
 
@@ -24,6 +25,8 @@ export type CompileStateInput = {
   readonly pullCredentials: readonly Validated<PullCredentialSpec>[];
   readonly rewrites: readonly Validated<ImageRewriteSpec>[];
   readonly secret: (name: string) => KubernetesObject | undefined;
+  /** readSecretSource with a memory; without one unless given. */
+  readonly readSecret?: typeof readSecretSource;
   readonly file: (path: string) => SourceReading | undefined;
 };
 
@@ -45,6 +48,7 @@ export function compileState(input: CompileStateInput): CompiledState {
   const { credentials, reports } = compileCredentials({
     pullCredentials: input.pullCredentials,
     secret: input.secret,
+    ...(input.readSecret === undefined ? {} : { readSecret: input.readSecret }),
     file: input.file,
     registryNames: names,
     previous,

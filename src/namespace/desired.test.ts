@@ -30,6 +30,14 @@ test("the first PullCredential by precedence wins a key", () => {
   assert.equal(auths["x.example.com"]?.auth, Buffer.from("u:1").toString("base64"));
 });
 
+test("a host of a name that JavaScript knows gets its login, too", () => {
+  const credentials = [compiledCredential("one", { constructor: "1", "x.example.com": "2" })];
+  assert.deepEqual(Object.keys(authsOf(desiredPullSecret(compiledState({ credentials }), namespace))), [
+    "constructor",
+    "x.example.com",
+  ]);
+});
+
 const selections = [
   { name: "no selector selects every namespace", change: {}, want: ["x.example.com"] },
   {

@@ -47,7 +47,7 @@ const keyNamesLimitBytes = 16_384;
 export function desiredPullSecret(compiled: Compiled, namespace: ObservedNamespace): DesiredSecret {
   const auths: Record<string, RegistryAuth> = {};
   for (const credential of selectingCredentials(compiled, namespace)) {
-    for (const [key, auth] of Object.entries(credential.auths)) auths[key] ??= auth;
+    for (const [key, auth] of Object.entries(credential.auths)) if (!Object.hasOwn(auths, key)) auths[key] = auth;
   }
   if (compiled.registry !== null) Object.assign(auths, localPullAuths(compiled.registry, namespace));
   if (Object.keys(auths).length === 0) return { kind: "empty" };
