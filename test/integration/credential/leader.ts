@@ -29,6 +29,8 @@ export type LeaderSettings = {
   /** Create LocalRegistry and ImageRewrite `default`. */
   readonly defaults?: boolean;
   readonly keyGraceMs?: number;
+  /** Generations of the registry's key that all gateways report; their streams say so otherwise. */
+  readonly accepted?: () => ReadonlySet<number> | undefined;
 };
 
 const log = createLog({ level: "silent" });
@@ -53,7 +55,7 @@ export function startLeader(kubeconfig: string, settings: LeaderSettings = {}): 
     namespace,
     watchPushSecrets: true,
   });
-  const replica = createServeReplica({
+  const whole = createServeReplica({
     ...shared,
     stores,
     api,
@@ -62,6 +64,8 @@ export function startLeader(kubeconfig: string, settings: LeaderSettings = {}): 
     gatewayToken: () => Promise.reject(new Error("there is no gateway in this test")),
     events,
   });
+  const { accepted } = settings;
+  const replica = accepted === undefined ? whole : { ...whole, feed: { ...whole.feed, generations: accepted } };
   const leader = createServeLeader(replica, {
     images: { slipway: "slipway:test", registry: "registry:test" },
     defaults: settings.defaults === true,
