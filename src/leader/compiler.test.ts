@@ -31,6 +31,8 @@ async function compileOnce(found: {
 }): Promise<Compiled | undefined> {
   let stored: KubernetesObject | undefined;
   const apply: ClusterApi["apply"] = async (_resource, object) => {
+    // Of two leaders that overlap only one may write, the first Secret of all included.
+    assert.equal(object.metadata.resourceVersion, found.secret?.metadata.resourceVersion ?? "1");
     stored = { ...object, metadata: { ...object.metadata, resourceVersion: "9" } };
     return stored;
   };

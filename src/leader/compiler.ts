@@ -1,6 +1,7 @@
 import type { Registry } from "prom-client";
 import { Gauge } from "prom-client";
 import type { Clock, Random } from "../clock.ts";
+import { absentVersion } from "../cluster/absent-version.ts";
 import type { ClusterApi } from "../cluster/api.ts";
 import type { Component } from "../cluster/component.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
@@ -88,7 +89,7 @@ export function createCompiler(needs: CompilerNeeds): Compiler {
     signal: AbortSignal,
   ): Promise<string | undefined> {
     const secret = compiledSecret(compiled, namespace);
-    const metadata = resourceVersion === undefined ? secret.metadata : { ...secret.metadata, resourceVersion };
+    const metadata = { ...secret.metadata, resourceVersion: resourceVersion ?? absentVersion };
     const applied = await api.apply(resources.secrets, { ...secret, metadata }, { force: true, signal });
     return applied.metadata.resourceVersion;
   }

@@ -1,3 +1,4 @@
+import { absentVersion } from "../cluster/absent-version.ts";
 import { ApiError, type ClusterApi } from "../cluster/api.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
 import { resources } from "../cluster/resource.ts";
@@ -113,11 +114,6 @@ export function createSecretWriter(needs: { readonly api: ClusterApi }): SecretW
   };
 }
 
-/**
- * A version that no object ever has. An apply that carries it creates what is absent, and is a conflict where something
- * is there, ours or not: without it a create would write over a newer Secret of our own field manager.
- */
-const noVersion = "1";
 const secretType = "kubernetes.io/dockerconfigjson";
 
 function secretObject({ secret, known }: ApplyRequest): KubernetesObject {
@@ -130,7 +126,7 @@ function secretObject({ secret, known }: ApplyRequest): KubernetesObject {
       annotations: secret.annotations,
       // With the uid, one that was deleted meanwhile is not made again by accident.
       ...(known === undefined ? {} : { uid: known.uid }),
-      resourceVersion: known?.resourceVersion ?? noVersion,
+      resourceVersion: known?.resourceVersion ?? absentVersion,
     },
     type: secretType,
     data: Object.fromEntries(data),
