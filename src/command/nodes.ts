@@ -1,4 +1,3 @@
-import { stringify } from "yaml";
 import { systemClock } from "../clock.ts";
 import { createTransport } from "../cluster/client.ts";
 import { createClusterApi } from "../cluster/kubernetes-api.ts";
@@ -12,6 +11,7 @@ import { type NodeRow, nodeRows } from "../node/nodes-table.ts";
 import { parseVerdicts } from "../node/verdict-book.ts";
 import { readObject } from "../registry/observe.ts";
 import { type CommandContext, type CommandRun, createProgram, exitWith, runProgram } from "./program.ts";
+import { rowFormat } from "./rows.ts";
 
 type Flags = { readonly kubeconfig?: string; readonly context?: string; readonly output: string };
 
@@ -28,10 +28,7 @@ export const run: CommandRun = async (context) => {
 
 /** @returns 1 where a node does not pass */
 async function showNodes(context: CommandContext, flags: Flags): Promise<number> {
-  const write = formats[flags.output];
-  if (write === undefined) {
-    throw new SlipwayError("CONFIG_INVALID", `--output ${flags.output}: use table, json or yaml`);
-  }
+  const write = rowFormat(flags.output, columns);
   const rows = await readRows(context, flags);
   context.stdout.write(write(rows));
   return rows.some(({ passed }) => passed === "no") ? 1 : 0;
@@ -69,14 +66,3 @@ const columns = [
   "reason",
   "message",
 ] as const satisfies readonly (keyof NodeRow)[];
-
-const formats: Readonly<Record<string, (rows: readonly NodeRow[]) => string>> = {
-  json: (rows) => `${JSON.stringify(rows, null, 2)}\n`,
-  yaml: (rows) => stringify(rows),
-  table: (rows) => {
-    const lines = [columns.map((name) => name.toUpperCase()), ...rows.map((row) => columns.map((name) => row[name]))];
-    const widths = columns.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
-    const render = (line: readonly string[]) => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ");
-    return lines.map((line) => `${render(line).trimEnd()}\n`).join("");
-  },
-};

@@ -5,6 +5,7 @@ import { deriveLogin, type Login } from "../credential/login.ts";
 import { isOptedIn } from "../namespace/selection.ts";
 import { type ContractCheck, createContractCheck } from "../node/contract.ts";
 import { ensureProbeImage, removeLeftovers } from "../node/contract-leftovers.ts";
+import { slipwayPlace } from "../node/contract-pod.ts";
 import { type ContractTarget, createContractRun } from "../node/contract-run.ts";
 import { contractKey } from "../node/contract-verdict.ts";
 import { createRegistryClient, type RegistryClient } from "../registry/client.ts";
@@ -91,7 +92,7 @@ export function createServeContract(replica: ServeReplica): ContractCheck {
     world: replica.nodesNow,
     target,
     book,
-    run: createContractRun({ api, run, randomBytes, clock, log }),
+    run: createContractRun({ place: slipwayPlace, api, run, randomBytes, clock, log }),
     tidy: async ({ registry }, signal) => {
       await ensureProbeImage(registry, signal);
       await removeLeftovers({ api, run }, registry, signal);

@@ -23,6 +23,10 @@ export const commandTable: CommandTable = {
     load: () => import("./credentials.ts"),
   },
   nodes: { summary: "Which nodes reach the registry, and what the others lack", load: () => import("./nodes.ts") },
+  contract: {
+    summary: "Prove for any registry that pods push and nodes pull by the same name",
+    load: () => import("./contract.ts"),
+  },
   "node-files": {
     summary: "Files for hosts that are no Kubernetes nodes: containerd, Docker, CRI-O",
     load: () => import("./node-files.ts"),

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { gzipSync } from "node:zlib";
 import type { Blob, Manifest } from "../registry/blob.ts";
+import type { RegistryClient } from "../registry/client.ts";
 
 export type ContractImage = { readonly blobs: readonly Blob[]; readonly manifest: Manifest };
 
@@ -36,6 +37,17 @@ export function buildContractImage(content: string): ContractImage {
     blobs: [blobOf(config), blobOf(packed)],
     manifest: { mediaType: manifestType, digest: digestOf(bytes), bytes },
   };
+}
+
+/** @throws RegistryError */
+export async function pushContractImage(
+  registry: Pick<RegistryClient, "uploadBlob" | "putManifest">,
+  what: { readonly image: ContractImage; readonly repository: string; readonly tag: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const { image, repository, tag } = what;
+  for (const blob of image.blobs) await registry.uploadBlob(repository, blob, { signal });
+  await registry.putManifest(repository, tag, image.manifest, signal);
 }
 
 const manifestType = "application/vnd.oci.image.manifest.v1+json";

@@ -1,7 +1,7 @@
 import { ApiError, type ClusterApi } from "../cluster/api.ts";
 import { resources } from "../cluster/resource.ts";
 import { checkNamespace, checkOtherNamespace } from "../config/names.ts";
-import { buildContractImage } from "./contract-image.ts";
+import { buildContractImage, pushContractImage } from "./contract-image.ts";
 import { contractLabel, contractRepository, probeRepository, probeTag } from "./contract-pod.ts";
 import type { ContractRegistry } from "./contract-run.ts";
 
@@ -42,8 +42,7 @@ export async function ensureProbeImage(registry: ContractRegistry, signal: Abort
   const repository = probeRepository(checkNamespace);
   if ((await registry.headManifest(repository, probeTag, signal)) !== undefined) return;
   const image = buildContractImage("slipway-check/probe");
-  for (const blob of image.blobs) await registry.uploadBlob(repository, blob, { signal });
-  await registry.putManifest(repository, probeTag, image.manifest, signal);
+  await pushContractImage(registry, { image, repository, tag: probeTag }, signal);
 }
 
 function unlessGone(error: unknown): void {

@@ -5,6 +5,7 @@ import { ApiError, type ClusterApi } from "../cluster/api.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
 import { createLog } from "../log.ts";
 import { RegistryError } from "../registry/registry-error.ts";
+import { slipwayPlace } from "./contract-pod.ts";
 import { type ContractRegistry, type ContractTarget, createContractRun } from "./contract-run.ts";
 
 const refusal = "pull access denied: insufficient_scope: authorization failed";
@@ -73,6 +74,7 @@ function open(behaviour: Behaviour) {
     registry,
   };
   const run = createContractRun({
+    place: slipwayPlace,
     api,
     run: "abc",
     randomBytes: (size) => Buffer.alloc(size, 1),

@@ -3,15 +3,14 @@ import { ApiError, type ClusterApi } from "../cluster/api.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
 import { resources } from "../cluster/resource.ts";
 import type { NodeAccessMode } from "../config/local-registry.ts";
-import { checkNamespace, checkOtherNamespace } from "../config/names.ts";
 import type { Log } from "../log.ts";
 import type { RegistryClient } from "../registry/client.ts";
 import { RegistryError } from "../registry/registry-error.ts";
-import { buildContractImage } from "./contract-image.ts";
-import { containerName, contractPod, contractRepository, hasPullSecret } from "./contract-pod.ts";
+import { buildContractImage, pushContractImage } from "./contract-image.ts";
+import { type ContractPlace, containerName, contractPod, hasPullSecret } from "./contract-pod.ts";
 import { explainPull, isRefusal, type PullState, readPulls } from "./contract-words.ts";
 
-/** The parts of the registry's client that a check needs, with slipway-check's push login. */
+/** The parts of the registry's client that a check needs, with a login that may push. */
 export type ContractRegistry = Pick<
   RegistryClient,
   "uploadBlob" | "putManifest" | "headManifest" | "deleteManifest" | "tags"
@@ -49,13 +48,15 @@ export type ContractRun = (node: string, target: ContractTarget, signal: AbortSi
  * @param needs.run marks pods and tags of this process, a DNS label of at most 16 characters
  */
 export function createContractRun(needs: {
+  readonly place: ContractPlace;
   readonly api: Pick<ClusterApi, "create" | "list" | "delete">;
   readonly run: string;
   readonly randomBytes: (size: number) => Buffer;
   readonly clock: Clock;
   readonly log: Log;
 }): ContractRun {
-  const { api, clock, log } = needs;
+  const { place, api, clock, log } = needs;
+  const { repository } = place;
 
   async function watchPulls(
     pod: KubernetesObject,
@@ -83,7 +84,7 @@ export function createContractRun(needs: {
     );
     try {
       const created = await api.create(resources.pods, pod, { signal: until.signal });
-      if (!hasPullSecret(created))
+      if (place.isInjected && !hasPullSecret(created))
         return { kind: "waiting", words: "the webhook did not give the pod its pull Secret" };
       return await watchPulls(created, containers, until);
     } catch (error) {
@@ -101,7 +102,7 @@ export function createContractRun(needs: {
     try {
       await work(AbortSignal.timeout(cleanupMs));
     } catch (error) {
-      log.warn({ err: error }, `${what} of a contract check is left; it is removed when a replica leads anew`);
+      log.warn({ err: error }, `${what} of a contract check is left; ${place.leftovers}`);
     }
   }
 
@@ -111,20 +112,20 @@ export function createContractRun(needs: {
     signal: AbortSignal,
   ): Promise<ContractFinding> {
     const { node, word, tag } = subject;
-    const images = target.names.map((name) => `${name}/${contractRepository(checkNamespace)}:${tag}`);
+    const images = target.names.map((name) => `${name}/${repository}:${tag}`);
     const pod = (namespace: string) =>
-      contractPod({ name: `contract-${word}`, namespace, node, run: needs.run, images });
-    const own = await tryPod(pod(checkNamespace), { settled: ({ kind }) => kind === "pulled", signal });
+      contractPod({ name: `contract-${word}`, namespace, node, run: needs.run, images, place });
+    const own = await tryPod(pod(place.namespace), { settled: ({ kind }) => kind === "pulled", signal });
     if (own.kind === "waiting") return undecided(`the pod came to no pull within ${patienceMs / 1000} s`, own.words);
     if (own.kind === "failing") return judgeFailure(own.words, target, { tag, signal });
     const passed = { kind: "passed", message: `pulled ${target.names.join(" and ")}` } as const;
     if (!target.isolates) return passed;
-    const other = await tryPod(pod(checkOtherNamespace), { settled: ({ kind }) => kind !== "waiting", signal });
-    if (other.kind === "pulled") return exposed;
+    const other = await tryPod(pod(place.otherNamespace), { settled: ({ kind }) => kind !== "waiting", signal });
+    if (other.kind === "pulled") return exposed(place);
     if (other.kind === "failing" && isRefusal(other.words)) {
-      return { ...passed, message: `${passed.message}; ${checkOtherNamespace} was refused` };
+      return { ...passed, message: `${passed.message}; ${place.otherNamespace} was refused` };
     }
-    return undecided(`whether ${checkOtherNamespace} is refused is not known`, other.words);
+    return undecided(`whether ${place.otherNamespace} is refused is not known`, other.words);
   }
 
   /** A registry that is away fails every node: that is told elsewhere, and no node is to blame. */
@@ -133,20 +134,18 @@ export function createContractRun(needs: {
     { registry }: ContractTarget,
     { tag, signal }: { readonly tag: string; readonly signal: AbortSignal },
   ): Promise<ContractFinding> {
-    const isThere = await registry.headManifest(contractRepository(checkNamespace), tag, signal);
+    const isThere = await registry.headManifest(repository, tag, signal);
     if (isThere === undefined) return undecided("the image that was pushed is gone from the registry", words);
-    return { kind: "failed", ...explainPull(words) };
+    return { kind: "failed", ...explainPull(words, place) };
   }
 
   return async (node, target, signal) => {
     const word = needs.randomBytes(5).toString("hex");
     const tag = `${needs.run}-${word}`;
     const image = buildContractImage(`${tag} for ${node}`);
-    const repository = contractRepository(checkNamespace);
     const { registry } = target;
     try {
-      for (const blob of image.blobs) await registry.uploadBlob(repository, blob, { signal });
-      await registry.putManifest(repository, tag, image.manifest, signal);
+      await pushContractImage(registry, { image, repository, tag }, signal);
       return await check({ node, word, tag }, target, signal);
     } catch (error) {
       if (!(error instanceof RegistryError)) throw error;
@@ -159,11 +158,13 @@ export function createContractRun(needs: {
   };
 }
 
-const exposed: ContractFinding = {
-  kind: "exposed",
-  reason: "IsolationBroken",
-  message: `a pod of ${checkOtherNamespace} pulled an image of ${checkNamespace}: look at rights in Secret slipway-registry-users, at sharedRepositories, and at credentials that this node's runtime or kubelet has of its own`,
-};
+function exposed({ namespace, otherNamespace }: ContractPlace): ContractFinding {
+  return {
+    kind: "exposed",
+    reason: "IsolationBroken",
+    message: `a pod of ${otherNamespace} pulled an image of ${namespace}: look at rights in Secret slipway-registry-users, at sharedRepositories, and at credentials that this node's runtime or kubelet has of its own`,
+  };
+}
 
 function undecided(what: string, words: string): ContractFinding {
   return { kind: "undecided", message: words === "" ? what : `${what}: ${words}` };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { KubernetesObject } from "../cluster/object.ts";
+import { slipwayPlace } from "./contract-pod.ts";
 import { explainPull, isRefusal, readPulls } from "./contract-words.ts";
 
 const image = "registry.slipway-system.svc/slipway-check/contract:a-b";
@@ -86,7 +87,7 @@ describe("the meaning of the runtime's words", () => {
   ];
   for (const [words, reason] of cases) {
     test(`${reason}: ${words.slice(0, 90)}`, () => {
-      const failure = explainPull(words);
+      const failure = explainPull(words, slipwayPlace);
       assert.equal(failure.reason, reason);
       assert.ok(failure.message.endsWith(words));
     });

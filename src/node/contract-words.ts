@@ -56,7 +56,14 @@ export function isRefusal(words: string): boolean {
   return /insufficient_scope|failed to authorize|unauthorized|authentication required|\b40[13]\b|denied/i.test(words);
 }
 
-const meanings: readonly { readonly words: RegExp; readonly reason: string; readonly advice: string }[] = [
+/** Whose pull it was, and by what it logged in. */
+type PullPlace = { readonly namespace: string; readonly login: string };
+
+const meanings: readonly {
+  readonly words: RegExp;
+  readonly reason: string;
+  readonly advice: string | ((place: PullPlace) => string);
+}[] = [
   {
     // Go's HTTP client names a refused CONNECT by its status text alone, and a proxy that is away by `proxyconnect`.
     words:
@@ -88,7 +95,7 @@ const meanings: readonly { readonly words: RegExp; readonly reason: string; read
   {
     words: /insufficient_scope|failed to authorize|unauthorized|denied|\b40[13]\b/i,
     reason: "LoginRefused",
-    advice: "the registry refused the pull login of slipway-check; look at Secret slipway-check/slipway-pull",
+    advice: (place) => `the registry refused the pull login of ${place.namespace}; look at ${place.login}`,
   },
   {
     words: /not found|manifest unknown/i,
@@ -99,10 +106,11 @@ const meanings: readonly { readonly words: RegExp; readonly reason: string; read
 ];
 
 /** What a failed pull means and what to do, from the runtime's own words, which are part of the message. */
-export function explainPull(words: string): Failure {
+export function explainPull(words: string, place: PullPlace): Failure {
   const meaning = meanings.find((entry) => entry.words.test(words));
   const { reason, advice } = meaning ?? { reason: "PullFailed", advice: "look at the runtime's log on this node" };
-  return { reason, message: `${advice}; the runtime said: ${words}` };
+  const told = typeof advice === "string" ? advice : advice(place);
+  return { reason, message: `${told}; the runtime said: ${words}` };
 }
 
 function cut(words: string): string {
