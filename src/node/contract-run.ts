@@ -116,7 +116,7 @@ export function createContractRun(needs: {
     const pod = (namespace: string) =>
       contractPod({ name: `contract-${word}`, namespace, node, run: needs.run, images, place });
     const own = await tryPod(pod(place.namespace), { settled: ({ kind }) => kind === "pulled", signal });
-    if (own.kind === "waiting") return undecided(`the pod came to no pull within ${patienceMs / 1000} s`, own.words);
+    if (own.kind === "waiting") return undecided("the pod came to no pull", own.words);
     if (own.kind === "failing") return judgeFailure(own.words, target, { tag, signal });
     const passed = { kind: "passed", message: `pulled ${target.names.join(" and ")}` } as const;
     if (!target.isolates) return passed;

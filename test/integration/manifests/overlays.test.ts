@@ -50,10 +50,18 @@ describe("every overlay is accepted by the API server, in one go", () => {
 test("every component goes with the default overlay", async (t) => {
   const components = readdirSync(`${manifestsFolder}/components`);
   const folder = await kustomizationWith(t, components);
-  // A dry run creates nothing, so the namespace of the example has to be there.
-  await cluster.kubectl(["create", "namespace", "registry"]);
+  // A dry run creates nothing, so the namespaces of components have to be there.
+  for (const name of ["registry", "slipway-contract", "slipway-contract-other"]) {
+    await cluster.kubectl(["create", "namespace", name]);
+  }
   const output = await cluster.kubectl(["apply", "-k", folder, "--dry-run=server"]);
-  for (const name of ["slipway-serve-push", "slipway-serve-node-taint", "slipway-opt-in", "service/builds"])
+  for (const name of [
+    "slipway-serve-push",
+    "slipway-serve-node-taint",
+    "slipway-opt-in",
+    "service/builds",
+    "job.batch/contract-check",
+  ])
     assert.match(output, new RegExp(name));
 });
 
@@ -302,4 +310,57 @@ test("the component node-taint lets serve change nodes, and not delete them", as
   await cluster.kubectl(["apply", "-k", await kustomizationWith(t, ["node-taint"])]);
   assert.equal((await patch()).status, 200);
   assert.equal((await cluster.send({ method: "DELETE", path, as })).status, 403);
+});
+
+describe("the component contract-check", () => {
+  const as = serviceAccount("slipway-contract", "contract-check");
+  const pod = (namespace: string) => {
+    const securityContext = { runAsNonRoot: true, runAsUser: 1, seccompProfile: { type: "RuntimeDefault" } };
+    const own = { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } };
+    const containers = [{ name: "a", image: "a.example/b:1", securityContext: own }];
+    const body = { apiVersion: "v1", kind: "Pod", metadata: { name: "a" }, spec: { securityContext, containers } };
+    return { method: "POST", path: `/api/v1/namespaces/${namespace}/pods?dryRun=All`, body, as } as const;
+  };
+
+  before(async () => {
+    await cluster.kubectl(["apply", "-k", `${manifestsFolder}/components/contract-check`]);
+    for (const namespace of ["slipway-contract", "slipway-contract-other"]) {
+      const body = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default" } };
+      await cluster.send({ method: "POST", path: `/api/v1/namespaces/${namespace}/serviceaccounts`, body });
+    }
+  });
+
+  test("lets its account create and delete pods in its two namespaces, and nowhere else", async () => {
+    for (const namespace of ["slipway-contract", "slipway-contract-other"]) {
+      assert.equal((await cluster.send(pod(namespace))).status, 201);
+      const path = `/api/v1/namespaces/${namespace}/pods/none`;
+      assert.equal((await cluster.send({ method: "DELETE", path, as })).status, 404);
+    }
+    assert.equal((await cluster.send(pod("slipway-check"))).status, 403);
+    assert.equal((await cluster.send(pod("default"))).status, 403);
+  });
+
+  test("lets it read Events there and the list of nodes, and neither Secrets nor pods", async () => {
+    const get = async (path: string) => (await cluster.send({ method: "GET", path, as })).status;
+    assert.equal(await get("/apis/events.k8s.io/v1/namespaces/slipway-contract/events"), 200);
+    assert.equal(await get("/api/v1/nodes"), 200);
+    for (const path of [
+      "/apis/events.k8s.io/v1/namespaces/slipway-check/events",
+      "/api/v1/nodes/a",
+      "/api/v1/namespaces/slipway-contract/secrets",
+      "/api/v1/namespaces/slipway-contract/secrets/slipway-push",
+      "/api/v1/namespaces/slipway-contract/pods",
+      "/api/v1/namespaces",
+    ]) {
+      assert.equal(await get(path), 403, path);
+    }
+  });
+
+  test("has a Job whose pod meets the restricted standard of its namespace", async () => {
+    const job = (await render("components/contract-check")).find(({ kind }) => kind === "Job");
+    const body = { apiVersion: "v1", kind: "Pod", metadata: { generateName: "try-" }, spec: job?.spec.template.spec };
+    const path = "/api/v1/namespaces/slipway-contract/pods?dryRun=All&fieldValidation=Strict";
+    const answer = await cluster.send({ method: "POST", path, body });
+    assert.equal(answer.status, 201, answer.body.message);
+  });
 });
