@@ -127,8 +127,30 @@ describe("the first choice of Auto", () => {
     );
   });
   test("says why", () => {
-    assert.match(after(world({ a: hosts })).reason, /HostsToml passes .*External does not on a/);
-    assert.match(after(world({ a: hosts, b: undefined })).reason, /waiting for .* on b/);
+    assert.match(after(world({ a: hosts })).reason, /HostsToml passes .*External does not on a \(NameUnknown\)/);
+    assert.match(after(world({ a: hosts, b: undefined })).reason, /waiting for .* on b \(NoAgent: .*node-agent/);
+  });
+  test("names each node that a better mode fails on, with its reason and what to do", () => {
+    const unset = { ...lasting("ConfigPathUnset"), message: "set config_path" };
+    const lacking: Modes = { External: noName, HostsToml: unset, LoopbackProxy: ok };
+    const foreign: Modes = { External: noName, HostsToml: lasting("ForeignFile"), LoopbackProxy: ok };
+    const nodes = { a: lacking, b: foreign, c: lacking, d: { ...hosts, LoopbackProxy: ok } };
+    const { mode, reason } = after(world(nodes));
+    assert.equal(mode, "LoopbackProxy");
+    assert.match(reason, /HostsToml does not on a, c \(ConfigPathUnset: set config_path\), b \(ForeignFile\)(;|$)/);
+  });
+  test("names the runtime's own words where a contract check failed", () => {
+    const now = world({ a: { ...hosts, LoopbackProxy: ok } });
+    const result = { outcome: "failed", reason: "Proxy", message: "NO_PROXY", key: "", atMs: 0, failures: 1 } as const;
+    const verdict = { node: "a", uid: "", looks: 1, last: "HostsToml" as const, modes: { HostsToml: result } };
+    const { mode, reason } = after({ ...now, contracts: new Map([["a", verdict]]) });
+    assert.equal(mode, "LoopbackProxy");
+    assert.match(reason, /HostsToml does not on a \(Proxy: NO_PROXY\)/);
+  });
+  test("of None names what each mode lacks", () => {
+    const a: Modes = { External: noName, HostsToml: ok, LoopbackProxy: lasting("PortTaken") };
+    const { reason } = after(world({ a, b: onlyLoopback }));
+    assert.match(reason, /HostsToml does not on b \(ConfigPathUnset\); LoopbackProxy does not on a \(PortTaken\)/);
   });
 });
 

@@ -1,7 +1,7 @@
 import type { NodeAccessMode } from "../config/local-registry.ts";
 import { contractResult } from "./contract-verdict.ts";
 import type { NodeView } from "./node-view.ts";
-import { graceMs, type NodesNow, readyFor, verdictOf } from "./standing.ts";
+import { graceMs, type NodesNow, readyFor, standingOf, verdictOf } from "./standing.ts";
 import { failuresToClose, type ModeVerdict } from "./verdict.ts";
 
 /** A better mode has to pass on all nodes for so long, without a break, before Auto moves to it. */
@@ -103,10 +103,12 @@ function hasFailed(entry: ModeVerdict): boolean {
   return entry.failures >= failuresToClose || (entry.failures > 0 && lastingReasons.has(entry.reason));
 }
 
+/** A node on which a mode does not pass, and why. */
+type Said = { readonly name: string; readonly reason: string; readonly message: string };
+
 type Fit =
   | { readonly kind: "fits"; readonly passing: number; readonly failing: readonly string[] }
-  | { readonly kind: "waits"; readonly nodes: readonly string[] }
-  | { readonly kind: "fails"; readonly nodes: readonly string[] }
+  | { readonly kind: "waits" | "fails"; readonly nodes: readonly Said[] }
   /** No node passes in any mode: nothing can be concluded. */
   | { readonly kind: "nothing" };
 
@@ -118,7 +120,8 @@ function fitOf(
   const standing = (node: NodeView, of: NodeAccessMode) => standsIn(of, node, { state, world });
   const hopeless = nodes.filter((node) => order.every((of) => standing(node, of) === "fails"));
   const rest = nodes.filter((node) => !hopeless.includes(node));
-  const named = (kind: Standing) => rest.filter((node) => standing(node, mode) === kind).map((node) => node.name);
+  const named = (kind: Standing) =>
+    rest.filter((node) => standing(node, mode) === kind).map((node) => said(node, mode, world));
   const failing = named("fails");
   const waiting = named("waits");
   if (failing.length > 0) return { kind: "fails", nodes: failing };
@@ -127,13 +130,18 @@ function fitOf(
   return { kind: "fits", passing: rest.length, failing: hopeless.map((node) => node.name) };
 }
 
+function said(node: NodeView, mode: NodeAccessMode, world: NodesNow): Said {
+  const standing = standingOf(node, mode, world);
+  return standing.kind === "passing" ? { name: node.name, reason: "", message: "" } : { ...standing, name: node.name };
+}
+
 function firstChoice(state: AutoState, fits: ReadonlyMap<NodeAccessMode, Fit>): AutoState {
   const open = [...fits].find(([, fit]) => fit.kind !== "fails");
   if (open === undefined) return choose(state, "None", noneReason(fits));
   const [mode, fit] = open;
   if (fit.kind === "fits") return choose(state, mode, fitReason(mode, fit, fits));
   const reason =
-    fit.kind === "waits" ? `waiting for ${mode} on ${listNames(fit.nodes)}` : "no node passes in any mode so far";
+    fit.kind === "waits" ? `waiting for ${mode} on ${listReasons(fit.nodes)}` : "no node passes in any mode so far";
   return { ...state, reason, better: null };
 }
 
@@ -170,11 +178,22 @@ function fitReason(mode: NodeAccessMode, fit: Fit & { kind: "fits" }, fits: Read
 }
 
 function describe(mode: NodeAccessMode, fit: Fit): readonly string[] {
-  return fit.kind === "fails" || fit.kind === "waits" ? [`${mode} does not on ${listNames(fit.nodes)}`] : [];
+  return fit.kind === "fails" || fit.kind === "waits" ? [`${mode} does not on ${listReasons(fit.nodes)}`] : [];
 }
 
 function noneReason(fits: ReadonlyMap<NodeAccessMode, Fit>): string {
   return ["no mode passes on all nodes", ...[...fits].flatMap(([mode, fit]) => describe(mode, fit))].join("; ");
+}
+
+/** Nodes by what they lack: at most three reasons, each in the words of its first node. */
+function listReasons(nodes: readonly Said[]): string {
+  const groups = [...Map.groupBy(nodes, ({ reason }) => reason)].map(([reason, group]) => {
+    const names = listNames(group.map(({ name }) => name));
+    const words = [reason, group[0]?.message ?? ""].filter((text) => text !== "").join(": ");
+    return words === "" ? names : `${names} (${words})`;
+  });
+  const more = groups.length > 3 ? [`and for ${groups.length - 3} more reasons`] : [];
+  return [...groups.slice(0, 3), ...more].join(", ");
 }
 
 /** At most three names, and how many more. */

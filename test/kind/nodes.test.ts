@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { certsFolder, nodeRows, podOn, push, registry } from "./access.ts";
 import { type Cluster, execute, type KubernetesJson } from "./cluster.ts";
 import { failedPulls, kindTest, optedInNamespace } from "./harness.ts";
 import { makeImage } from "./image.ts";
@@ -7,19 +8,8 @@ import { type JoiningNode, startNode, waitOnNode } from "./join-node.ts";
 
 const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 const component = fileURLToPath(new URL("../../manifests/components/node-taint", import.meta.url));
-const registry = "registry.slipway-system.svc";
-const folder = `/etc/containerd/certs.d/${registry}`;
+const folder = `${certsFolder}/${registry}`;
 const taint = { key: "slipway.dev/not-ready", effect: "NoSchedule" } as const;
-
-async function push(cluster: Cluster, image: string, name: string): Promise<string> {
-  const args = [main, "images", "push", image, name, "--kubeconfig", cluster.kubeconfig];
-  return (await execute(process.execPath, args)).trim();
-}
-
-async function rowsOf(cluster: Cluster): Promise<readonly KubernetesJson[]> {
-  const args = [main, "nodes", "--kubeconfig", cluster.kubeconfig, "--output", "json"];
-  return JSON.parse(await execute(process.execPath, args));
-}
 
 /** The contract check of every node has ended: its result is in ConfigMap slipway-nodes. */
 async function waitForContract(cluster: Cluster, node: string): Promise<void> {
@@ -27,31 +17,12 @@ async function waitForContract(cluster: Cluster, node: string): Promise<void> {
   await cluster.wait("configmap/slipway-nodes", `jsonpath=${path}`, { namespace: "slipway-system" });
 }
 
-/** A pod that may run on one node only, whatever that node's state. */
-function podOn(
-  node: string,
-  pod: { readonly name: string; readonly namespace: string; readonly image: string },
-): string {
-  const { name, namespace, image } = pod;
-  return JSON.stringify({
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: { name, namespace },
-    spec: {
-      nodeSelector: { "kubernetes.io/hostname": node },
-      tolerations: [{ key: "node-role.kubernetes.io/control-plane", operator: "Exists" }],
-      terminationGracePeriodSeconds: 1,
-      containers: [{ name: "app", image, imagePullPolicy: "Always", command: ["sleep", "3600"] }],
-    },
-  });
-}
-
 kindTest("Auto takes HostsToml, every node passes its contract check, and a pod on each pulls by it", async (test) => {
   const { cluster, t } = test;
   const nodes = await cluster.nodes();
   for (const node of nodes) await waitForContract(cluster, node);
   const expected = [...nodes].sort().map((node) => ({ node, mode: "HostsToml", passed: "yes", contract: "passed" }));
-  const found = (await rowsOf(cluster)).map(({ node, mode, passed, contract }) => ({ node, mode, passed, contract }));
+  const found = (await nodeRows(cluster)).map(({ node, mode, passed, contract }) => ({ node, mode, passed, contract }));
   assert.deepEqual(found, expected);
   const namespace = test.namespaceName("each");
   await cluster.apply(optedInNamespace(namespace));
