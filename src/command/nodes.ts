@@ -26,12 +26,12 @@ export const run: CommandRun = async (context) => {
   return runProgram(program, context);
 };
 
-/** @returns 1 where a node does not pass */
+/** @returns 1 where a node does not pass; none is expected to on Windows, where no agent runs */
 async function showNodes(context: CommandContext, flags: Flags): Promise<number> {
   const write = rowFormat(flags.output, columns);
   const rows = await readRows(context, flags);
   context.stdout.write(write(rows));
-  return rows.some(({ passed }) => passed === "no") ? 1 : 0;
+  return rows.some(({ passed, reason }) => passed === "no" && reason !== "Windows") ? 1 : 0;
 }
 
 async function readRows(context: CommandContext, flags: Flags): Promise<readonly NodeRow[]> {

@@ -40,6 +40,45 @@ describe("files for a host that is no node", () => {
   });
 });
 
+/** Byte for byte what is written, so that a change of a file on somebody's host shows in a review. */
+describe("the files of a host", () => {
+  const options = { hosts: [host], server: "https://192.0.2.7:32000", ca };
+  const head = "# Written by slipway node-files: run it again to change this file.\n";
+
+  test("with containerd", () => {
+    const [certificate, hosts] = hostFiles("containerd", options);
+    assert.equal(certificate?.text, `${head}${ca}`);
+    assert.equal(
+      hosts?.text,
+      `${head}server = "https://192.0.2.7:32000"
+ca = "/etc/containerd/certs.d/registry.example.com:5000/ca.crt"
+
+[host."https://192.0.2.7:32000"]
+  capabilities = ["pull", "resolve", "push"]
+  ca = "/etc/containerd/certs.d/registry.example.com:5000/ca.crt"
+`,
+    );
+  });
+  test("with CRI-O", () => {
+    const [certificate, dropIn] = hostFiles("cri-o", options);
+    assert.equal(certificate?.text, `${head}${ca}`);
+    assert.equal(
+      dropIn?.text,
+      `${head}
+[[registry]]
+prefix = "registry.example.com:5000"
+location = "192.0.2.7:32000"
+`,
+    );
+  });
+  test("with Docker", () => {
+    assert.deepEqual(
+      hostFiles("docker", options).map(({ text }) => text),
+      [`${head}${ca}`],
+    );
+  });
+});
+
 describe("writing such a file", () => {
   const file = {
     path: "/etc/docker/certs.d/registry.example.com/ca.crt",
