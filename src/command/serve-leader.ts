@@ -180,7 +180,7 @@ export function createServeLeader(
     onMode: (mode) => {
       log.info({ mode }, "node access");
       compiler.touch();
-      replica.desk.wake();
+      replica.renewOrders();
       registryQueue.add(reconcileKey);
     },
     clock,

@@ -22,6 +22,7 @@ import { isOptedIn, type NamespaceSelection } from "../namespace/selection.ts";
 import { type AccessPlan, planAccess } from "../node/access-plan.ts";
 import { createNodeDesk, type NodeIdentity } from "../node/desk.ts";
 import { gateVerdict } from "../node/gate.ts";
+import { createOrderBook } from "../node/order-book.ts";
 import { composeOrders } from "../node/orders.ts";
 import type { NodeOrders } from "../node/protocol.ts";
 import type { NodesNow } from "../node/standing.ts";
@@ -196,9 +197,7 @@ export function createServeReplica(needs: ReplicaNeeds) {
     const address = (service?.spec as { clusterIP?: unknown } | undefined)?.clusterIP;
     return typeof address === "string" && address !== "" && address !== "None" ? address : null;
   };
-  const orders = (node: NodeIdentity): NodeOrders | undefined => {
-    // Without complete caches an absent object may only be one that has not been read: agents keep what they have.
-    if (stores.unsynced().length > 0 || observedRegistry().kind === "unknown") return undefined;
+  const orderBook = createOrderBook(({ runtime, lookCount }) => {
     const spec = registrySpec();
     return composeOrders({
       spec,
@@ -207,17 +206,31 @@ export function createServeReplica(needs: ReplicaNeeds) {
       clusterIp: clusterIp(),
       caBundle: spec === null ? null : clientTrust(spec),
       checkLogin: checkLogin(),
-      lookCount: book.contracts().get(node.name)?.looks ?? 0,
-      runtime: stores.nodes.get(node.name)?.runtime ?? null,
+      lookCount,
+      runtime,
     });
+  });
+  const orders = (node: NodeIdentity): NodeOrders | undefined => {
+    // Without complete caches an absent object may only be one that has not been read: agents keep what they have.
+    if (stores.unsynced().length > 0 || observedRegistry().kind === "unknown") return undefined;
+    const lookCount = book.contracts().get(node.name)?.looks ?? 0;
+    return orderBook.of({ runtime: stores.nodes.get(node.name)?.runtime ?? null, lookCount });
   };
   const desk = createNodeDesk({ orders, note: book.note, clock, limit: pollLimit });
 
-  // Whatever orders are made of wakes the agents that wait for them.
-  view.onChange(desk.wake);
-  for (const store of [stores.localRegistries, stores.services, stores.secrets, stores.verdicts, stores.nodes]) {
-    store.onChange(desk.wake);
+  // Whatever orders are made of wakes the agents that wait for other ones.
+  const renewOrders = (): void => {
+    orderBook.forget();
+    desk.wake();
+  };
+  view.onChange(renewOrders);
+  for (const store of [stores.localRegistries, stores.services, stores.secrets, stores.verdicts]) {
+    store.onChange(renewOrders);
   }
+  stores.nodes.onChange((name) => desk.wake(name));
+  stores.namespaces.onChange((name) => {
+    if (name === checkNamespace) renewOrders();
+  });
   stores.endpointSlices.onChange(feed.wake);
   stores.localRegistries.onChange(feed.wake);
 
@@ -241,6 +254,7 @@ export function createServeReplica(needs: ReplicaNeeds) {
     confined,
     decide,
     desk,
+    renewOrders,
     clusterIp,
   };
 }

@@ -12,13 +12,18 @@ export type DeskAnswer =
   | { readonly kind: "busy" };
 
 type Wake = "changed" | "superseded" | "time";
+type Waiter = { readonly node: NodeIdentity; readonly seen: string; readonly wake: (why: Wake) => void };
 
 /** Where node agents report and wait for orders. */
 export type NodeDesk = {
   /** Answers at once when the orders differ from what the agent acts on, else when they change, at most 50 s later. */
   poll(node: NodeIdentity, report: NodeReport, signal: AbortSignal): Promise<DeskAnswer>;
-  /** Something that orders are made from has changed: every waiting poll looks again. */
-  wake(): void;
+  /**
+   * Something that orders are made from has changed: polls whose orders are others now are answered.
+   *
+   * @param node the one node that it concerns; all of them unless given
+   */
+  wake(node?: string): void;
   /** Answers every waiting poll at once, so that agents go to another replica; later ones do not wait either. */
   drain(): void;
   waiting(): number;
@@ -35,25 +40,30 @@ export function createNodeDesk(needs: {
   readonly clock: Clock;
   readonly limit: number;
 }): NodeDesk {
-  const wakers = new Map<string, (why: Wake) => void>();
+  const waiters = new Map<string, Waiter>();
   let isDraining = false;
 
   /** One poll of each node waits: a newer one ends it, since its agent has gone away or has something new to say. */
-  async function wait(node: string, deadlineMs: number, signal: AbortSignal): Promise<Wake> {
-    wakers.get(node)?.("superseded");
+  async function wait(
+    node: NodeIdentity,
+    { seen, deadlineMs }: { readonly seen: string; readonly deadlineMs: number },
+    signal: AbortSignal,
+  ): Promise<Wake> {
+    waiters.get(node.name)?.wake("superseded");
     const woken = new AbortController();
     let why: Wake = "time";
     const wake = (reason: Wake) => {
       why = reason;
       woken.abort();
     };
-    wakers.set(node, wake);
+    const waiter = { node, seen, wake };
+    waiters.set(node.name, waiter);
     try {
       await needs.clock.sleep(deadlineMs - needs.clock.monotonicMs(), AbortSignal.any([signal, woken.signal]));
     } catch (error) {
       if (signal.aborted || !woken.signal.aborted) throw error;
     } finally {
-      if (wakers.get(node) === wake) wakers.delete(node);
+      if (waiters.get(node.name) === waiter) waiters.delete(node.name);
     }
     return why;
   }
@@ -64,25 +74,29 @@ export function createNodeDesk(needs: {
   }
 
   function canWait(node: string): boolean {
-    return wakers.size < needs.limit || wakers.has(node);
+    return waiters.size < needs.limit || waiters.has(node);
   }
 
   async function pollUntil(
     node: NodeIdentity,
-    { seen, deadlineMs }: { readonly seen: string; readonly deadlineMs: number },
+    until: { readonly seen: string; readonly deadlineMs: number },
     signal: AbortSignal,
   ): Promise<DeskAnswer> {
     for (;;) {
       const now = answer(node);
-      if (isDraining || (now.kind === "orders" && now.orders.revision !== seen)) return now;
+      if (isDraining || isNews(now, until.seen)) return now;
       if (!canWait(node.name)) return { kind: "busy" };
-      const why = await wait(node.name, deadlineMs, signal);
+      const why = await wait(node, until, signal);
       if (why !== "changed") return answer(node);
     }
   }
 
-  function wakeAll(): void {
-    for (const wake of [...wakers.values()]) wake("changed");
+  /** One that would be told nothing new is not woken: at each change thousands may wait. */
+  function wakeChanged(name?: string): void {
+    const chosen = name === undefined ? [...waiters.values()] : [waiters.get(name)];
+    for (const waiter of chosen) {
+      if (waiter !== undefined && isNews(answer(waiter.node), waiter.seen)) waiter.wake("changed");
+    }
   }
 
   return {
@@ -91,11 +105,15 @@ export function createNodeDesk(needs: {
       const deadlineMs = needs.clock.monotonicMs() + pollSeconds * 1000;
       return pollUntil(node, { seen: report.seen, deadlineMs }, signal);
     },
-    wake: wakeAll,
+    wake: wakeChanged,
     drain() {
       isDraining = true;
-      wakeAll();
+      for (const { wake } of [...waiters.values()]) wake("changed");
     },
-    waiting: () => wakers.size,
+    waiting: () => waiters.size,
   };
+}
+
+function isNews(now: DeskAnswer, seen: string): boolean {
+  return now.kind === "orders" && now.orders.revision !== seen;
 }

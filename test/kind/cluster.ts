@@ -31,6 +31,11 @@ export function openCluster(env: NodeJS.ProcessEnv = process.env): Cluster {
   if (name === undefined || kubeconfig === undefined) {
     throw new Error("KIND_TEST_CLUSTER and KIND_TEST_KUBECONFIG are not set: run this by npm run test:kind");
   }
+  return clusterOf(name, kubeconfig);
+}
+
+/** A cluster by its name and the kubeconfig that kind-up made for it. */
+export function clusterOf(name: string, kubeconfig: string): Cluster {
   const kubectl: Cluster["kubectl"] = (args, input) => execute("kubectl", ["--kubeconfig", kubeconfig, ...args], input);
   const cluster: Cluster = {
     name,
