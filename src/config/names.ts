@@ -32,6 +32,9 @@ export const rotateKeyAnnotation = "slipway.dev/rotate";
 /** On Secret `slipway-registry-keys`: how far the rotation is, as JSON; written by the leader. */
 export const keyRotationAnnotation = "slipway.dev/rotation";
 
+/** On a node: put on by whoever makes it, taken off when it passes; manifests/components/node-taint. */
+export const notReadyTaint = "slipway.dev/not-ready";
+
 export const pullSecretName = "slipway-pull";
 export const pushSecretName = "slipway-push";
 

@@ -4,11 +4,12 @@ import { Registry } from "prom-client";
 import { createManualClock } from "../../test/fake/clock.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
 import type { NodeAccessMode } from "../config/local-registry.ts";
+import { notReadyTaint } from "../config/names.ts";
 import { createLog } from "../log.ts";
 import type { ContractVerdict } from "./contract-verdict.ts";
 import { projectNode } from "./node-view.ts";
 import type { NodesNow } from "./standing.ts";
-import { createTaintRemoval, notReadyTaint } from "./taint-removal.ts";
+import { createTaintRemoval } from "./taint-removal.ts";
 import type { NodeVerdict } from "./verdict.ts";
 
 const other = { key: "dedicated", value: "x", effect: "NoSchedule" };

@@ -5,12 +5,10 @@ import type { Component } from "../cluster/component.ts";
 import { createQueue, type WorkOutcome } from "../cluster/queue.ts";
 import { resources } from "../cluster/resource.ts";
 import type { NodeAccessMode } from "../config/local-registry.ts";
+import { notReadyTaint } from "../config/names.ts";
 import type { Log } from "../log.ts";
 import type { NodeView } from "./node-view.ts";
 import { type NodesNow, standingOf } from "./standing.ts";
-
-/** Put on new nodes by whoever makes them (`--register-with-taints`, a node pool); only ever removed by us. */
-export const notReadyTaint = "slipway.dev/not-ready";
 
 /** Time alone can decide, so a tainted node is looked at again. */
 const lookMs = 15_000;

@@ -1,5 +1,11 @@
 import type { LocalRegistrySpec, S3Storage } from "../config/local-registry.ts";
-import { gatewayAccount, gatewayPort, registryConfigName, registryHttpSecretName } from "../config/names.ts";
+import {
+  gatewayAccount,
+  gatewayPort,
+  notReadyTaint,
+  registryConfigName,
+  registryHttpSecretName,
+} from "../config/names.ts";
 import type { NamespaceSelection } from "../namespace/selection.ts";
 
 /** By these the Deployment, the Service and the disruption budget find the pods. Immutable in a Deployment. */
@@ -94,10 +100,13 @@ function placement(spec: LocalRegistrySpec, pin: PodNeeds["pin"]): Readonly<Reco
   const nodeSelector = { ...pin, ...spec.nodeSelector };
   return {
     ...(Object.keys(nodeSelector).length === 0 ? {} : { nodeSelector }),
-    ...(spec.tolerations === undefined ? {} : { tolerations: spec.tolerations }),
+    tolerations: [startUpTaint, ...(spec.tolerations ?? [])],
     ...(spec.storage?.s3 === undefined ? {} : { affinity: { podAntiAffinity: apart } }),
   };
 }
+
+/** No node can lose its start-up taint (manifests/components/node-taint) before the registry runs somewhere. */
+const startUpTaint = { key: notReadyTaint, operator: "Exists", effect: "NoSchedule" };
 
 const apart = {
   preferredDuringSchedulingIgnoredDuringExecution: [
