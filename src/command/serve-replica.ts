@@ -91,6 +91,7 @@ export function createServeReplica(needs: ReplicaNeeds) {
     nodes: stores.nodes.list(),
     verdicts: book.verdicts(),
     contracts: book.contracts(),
+    overdue: book.overdue(),
     nowMs: clock.nowMs(),
     replicaStartMs,
   });

@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { Component } from "../cluster/component.ts";
 import type { LocalRegistrySpec, NodeAccessMode } from "../config/local-registry.ts";
 import { nextAuto, planAccess } from "../node/access-plan.ts";
+import { overdueNodes } from "../node/overdue.ts";
 import type { NodesNow } from "../node/standing.ts";
 import type { VerdictBook } from "../node/verdict-book.ts";
 
@@ -13,8 +14,8 @@ export type AccessChoice = Component & {
 const lookMs = 5_000;
 
 /**
- * The leader's part of node access: lets Auto choose, remembers the choice where every replica sees it, and drops the
- * verdicts of nodes that are gone. Looks every five seconds as well, since time alone can decide.
+ * The leader's part of node access: lets Auto choose, remembers the choice and the nodes that are late where every
+ * replica sees them, and drops the verdicts of nodes that are gone. Looks every five seconds as well, since time alone can decide.
  *
  * @param needs.onMode called after the mode in force changed
  */
@@ -33,6 +34,7 @@ export function createAccessChoice(needs: {
     book.rememberAuto(nextAuto(spec(), book.auto(), now));
     book.keepOnly(new Set(now.nodes.map((node) => node.name)));
     const { mode } = planAccess(spec(), book.auto());
+    book.rememberOverdue(overdueNodes(mode, now));
     if (mode !== before) needs.onMode(mode);
     return mode;
   }

@@ -4,7 +4,7 @@ import type { PodPlacement } from "../admission/world.ts";
 import type { NodeAccessMode } from "../config/local-registry.ts";
 import { gateVerdict } from "./gate.ts";
 import type { NodeView } from "./node-view.ts";
-import type { NodesNow } from "./standing.ts";
+import type { NodesNow, OverdueNodes } from "./standing.ts";
 import type { ModeVerdict, NodeVerdict } from "./verdict.ts";
 
 const nowMs = 10_000_000;
@@ -47,6 +47,11 @@ function verdict(name: string, entry: ModeVerdict | undefined, uid = `uid-${name
 function world(nodes: readonly NodeView[], verdicts: readonly (readonly [string, NodeVerdict])[]): NodesNow {
   return { nodes, verdicts: new Map(verdicts), nowMs, replicaStartMs: longAgoMs };
 }
+
+const late = (name: string, uid = `uid-${name}`): OverdueNodes => ({
+  mode: "HostsToml",
+  nodes: new Map([[name, uid]]),
+});
 
 const good = [node("a"), node("b")];
 const goodVerdicts = [verdict("a", passing), verdict("b", passing)];
@@ -121,6 +126,26 @@ describe("the gate", () => {
       name: "is open before the first choice, when nothing is rewritten anyhow",
       world: world([node("a")], []),
       mode: null,
+    },
+    {
+      name: "stays closed over a restart of serve for a node that was late before",
+      world: { ...world([node("a")], []), replicaStartMs: nowMs, overdue: late("a") },
+      closedBy: "a",
+    },
+    {
+      name: "does not count what an earlier node of the same name was late with",
+      world: { ...world([node("a")], []), replicaStartMs: nowMs, overdue: late("a", "uid-earlier") },
+    },
+    {
+      name: "does not count what a node was late with in another mode",
+      world: { ...world([node("a")], []), replicaStartMs: nowMs, overdue: { ...late("a"), mode: "LoopbackProxy" } },
+    },
+    {
+      name: "opens for a late node that passes now, and for one that is not Ready any more",
+      world: {
+        ...world([node("a"), node("b", { readySinceMs: undefined })], [verdict("a", passing)]),
+        overdue: { mode: "HostsToml", nodes: new Map([...late("a").nodes, ...late("b").nodes]) },
+      },
     },
     { name: "is closed for every node in mode None", world: world([], []), mode: "None", closedBy: "*" },
     {

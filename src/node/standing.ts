@@ -13,6 +13,9 @@ export type Standing =
   | { readonly kind: "pending"; readonly reason: string; readonly message: string }
   | { readonly kind: "failing"; readonly reason: string; readonly message: string };
 
+/** Nodes of which the leader wrote down that they were Ready for two minutes without passing in `mode`: name → uid. */
+export type OverdueNodes = { readonly mode: NodeAccessMode; readonly nodes: ReadonlyMap<string, string> };
+
 /** All that is known of the nodes at one moment. */
 export type NodesNow = {
   readonly nodes: readonly NodeView[];
@@ -20,6 +23,8 @@ export type NodesNow = {
   readonly verdicts: ReadonlyMap<string, NodeVerdict>;
   /** What contract checks found, by node name; absent: none was made. */
   readonly contracts?: ReadonlyMap<string, ContractVerdict>;
+  /** Absent: none. */
+  readonly overdue?: OverdueNodes | undefined;
   readonly nowMs: number;
   /** When this replica of serve started. */
   readonly replicaStartMs: number;
@@ -27,7 +32,8 @@ export type NodesNow = {
 
 /**
  * The rule of the gate for one node: it fails after three failed checks in `mode`, or when it has been Ready for two
- * minutes without passing, counted from the later of node Ready and this replica's start. A node that passes by its
+ * minutes without passing, counted from the later of node Ready and this replica's start, unless the leader has written
+ * down before that those are over. A node that passes by its
  * agent fails all the same when kubelet could not pull there in a contract check, which tries three times by itself.
  */
 export function standingOf(node: NodeView, mode: NodeAccessMode, world: NodesNow): Standing {
@@ -40,7 +46,15 @@ export function standingOf(node: NodeView, mode: NodeAccessMode, world: NodesNow
   }
   const said = whatIsKnown(entry, verdict !== undefined, mode);
   if (entry !== undefined && entry.failures >= failuresToClose) return { kind: "failing", ...said };
-  return { kind: readyFor(node, world) >= graceMs ? "failing" : "pending", ...said };
+  return { kind: isOverdue(node, mode, world) ? "failing" : "pending", ...said };
+}
+
+/** Whether a node that does not pass has had its two minutes, in this replica's eyes or in an earlier leader's. */
+export function isOverdue(node: NodeView, mode: NodeAccessMode, world: NodesNow): boolean {
+  if (node.readySinceMs === undefined) return false;
+  if (readyFor(node, world) >= graceMs) return true;
+  const { overdue } = world;
+  return overdue?.mode === mode && node.uid !== "" && overdue.nodes.get(node.name) === node.uid;
 }
 
 /** The verdict of a node, unless it is of an earlier node of the same name. */

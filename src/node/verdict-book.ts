@@ -15,24 +15,28 @@ import {
   parseContract,
 } from "./contract-verdict.ts";
 import type { NodeIdentity } from "./desk.ts";
+import { formatOverdue, parseOverdue } from "./overdue.ts";
 import type { NodeFindings } from "./protocol.ts";
+import type { OverdueNodes } from "./standing.ts";
 import { formatVerdict, type NodeVerdict, nextVerdict, parseVerdict } from "./verdict.ts";
 
 /** No node can have this name, and a ConfigMap key may. */
 const autoKey = "_auto";
+const overdueKey = "_overdue";
 const writeTimeoutMs = 10_000;
 
 type Parsed = {
   readonly verdicts: ReadonlyMap<string, NodeVerdict>;
   readonly contracts: ReadonlyMap<string, ContractVerdict>;
 };
+type Known = Parsed & { readonly overdue: OverdueNodes | undefined };
 
 /** Reads the data of ConfigMap `slipway-nodes`; what is no verdict is left out. */
 export function parseVerdicts(data: unknown): Parsed {
   const verdicts = new Map<string, NodeVerdict>();
   const contracts = new Map<string, ContractVerdict>();
   for (const [key, text] of Object.entries(data ?? {})) {
-    if (key === autoKey || typeof text !== "string") continue;
+    if (key === autoKey || key === overdueKey || typeof text !== "string") continue;
     const verdict = isContractEntry(key) ? undefined : parseVerdict(text);
     if (verdict !== undefined) verdicts.set(key, verdict);
     const contract = isContractEntry(key) ? parseContract(text) : undefined;
@@ -50,6 +54,10 @@ export type VerdictBook = {
   /** What the leader remembered of Auto's choice. */
   auto(): AutoState;
   rememberAuto(state: AutoState): void;
+  /** Which nodes were said to be late by the leader. */
+  overdue(): OverdueNodes | undefined;
+  /** Of the leader. */
+  rememberOverdue(nodes: OverdueNodes | null): void;
   /** What contract checks found, by node name; the same map until something changes. */
   contracts(): ReadonlyMap<string, ContractVerdict>;
   /** Of the leader. */
@@ -74,7 +82,7 @@ export function createVerdictBook(needs: {
   const ahead = new Map<string, { readonly text: string | null; readonly over: string | undefined }>();
   let pending: Record<string, string | null> = {};
   let writing: Promise<void> | undefined;
-  let parsed: Parsed | undefined;
+  let parsed: Known | undefined;
 
   needs.store.onChange(() => {
     const data = observed();
@@ -130,10 +138,11 @@ export function createVerdictBook(needs: {
     }
   }
 
-  function read(): Parsed {
+  function read(): Known {
     if (parsed !== undefined) return parsed;
     const keys = new Set([...Object.keys(observed()), ...ahead.keys()]);
-    parsed = parseVerdicts(Object.fromEntries([...keys].map((key) => [key, textOf(key)])));
+    const verdicts = parseVerdicts(Object.fromEntries([...keys].map((key) => [key, textOf(key)])));
+    parsed = { ...verdicts, overdue: parseOverdue(textOf(overdueKey)) };
     return parsed;
   }
 
@@ -147,6 +156,8 @@ export function createVerdictBook(needs: {
     },
     auto: () => parseAuto(textOf(autoKey)),
     rememberAuto: (state) => put(autoKey, formatAuto(state)),
+    overdue: () => read().overdue,
+    rememberOverdue: (nodes) => put(overdueKey, nodes === null ? null : formatOverdue(nodes)),
     keepOnly(nodeNames) {
       const { verdicts, contracts } = read();
       for (const name of verdicts.keys()) if (!nodeNames.has(name)) put(name, null);
