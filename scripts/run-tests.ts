@@ -34,7 +34,7 @@ const suites: Readonly<Record<string, Suite>> = {
     timeoutMs: 600_000,
     filesAtOnce: Math.max(1, Math.floor(availableParallelism() / 2)),
   },
-  kind: { globs: ["test/kind/**/*.test.ts"], atLeast: 12, timeoutMs: 3_600_000, filesAtOnce: 1 },
+  kind: { globs: ["test/kind/**/*.test.ts"], atLeast: 30, timeoutMs: 3_600_000, filesAtOnce: 1 },
 };
 
 /** What a suite needs before it starts; each gives back what undoes it. */
@@ -110,7 +110,7 @@ async function provideCluster(): Promise<() => Promise<void>> {
 
 async function makeCluster(name: string): Promise<void> {
   try {
-    await runScript("kind-up", ["--name", name, "--nodes", "2"]);
+    await runScript("kind-up", ["--name", name, "--nodes", "3"]);
   } catch (error) {
     await runScript("kind-down", ["--name", name]);
     throw error;

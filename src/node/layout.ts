@@ -13,7 +13,9 @@ export type LayoutName = "standard" | "k3s" | "rke2" | "microk8s" | "crio";
  * standard (kubeadm, kind, EKS, AKS): https://github.com/containerd/containerd/blob/main/docs/hosts.md
  * k3s and RKE2: https://docs.k3s.io/installation/private-registry and
  * https://github.com/k3s-io/k3s/blob/master/pkg/agent/containerd/config.go
+ * RKE2 runs the same agent code below its own data directory: https://docs.rke2.io/install/containerd_registry_configuration
  * microk8s: https://github.com/canonical/microk8s/blob/master/microk8s-resources/default-args/containerd-template.toml
+ * and https://microk8s.io/docs/registry-private (`args/certs.d`)
  * CRI-O has neither: it reads /etc/containers/registries.conf.d,
  * https://github.com/containers/image/blob/main/docs/containers-registries.conf.d.5.md
  */

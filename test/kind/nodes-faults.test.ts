@@ -5,8 +5,6 @@ import { type Cluster, execute } from "./cluster.ts";
 import { failedPulls, kindTest, optedInNamespace } from "./harness.ts";
 import { makeImage } from "./image.ts";
 
-const busybox = "docker.io/library/busybox:1.37";
-
 /** `yes`, `no` or `pending` of one node, with its reason. */
 async function standingOf(cluster: Cluster, node: string): Promise<string> {
   const row = (await nodeRows(cluster)).find((entry) => entry.node === node);
@@ -19,7 +17,7 @@ async function waitForStanding(cluster: Cluster, node: string, expected: RegExp,
   );
 }
 
-/** A server-side dry run. @returns the image that a pod would get, and kubectl's standard error with the warnings */
+/** A server-side dry run. @returns the image that a pod would get, and the warnings that kubectl showed */
 async function admitted(cluster: Cluster, pod: string): Promise<{ readonly image: string; readonly warnings: string }> {
   const script =
     'kubectl --kubeconfig "$0" create --dry-run=server -f - -o jsonpath="{.spec.containers[0].image}" 2>&1';
@@ -51,10 +49,14 @@ kindTest("a node that does not reach the Service is named, loses its rewriting a
   assert.notEqual(other, "", "the test needs two workers");
   const namespace = test.namespaceName("cut");
   await cluster.apply(optedInNamespace(namespace));
-  await push(cluster, "busybox:1.37", busybox);
-  await execute("kind", ["load", "docker-image", "--name", cluster.name, "--nodes", node, "busybox:1.37"]);
-  const pod = (on: string) => podOn(on, { name: "app", namespace, image: busybox, imagePullPolicy: "IfNotPresent" });
-  const rewritten = `${registry}/${busybox}`;
+  // One that kubelet has never pulled: it would want to ask a registry again for an image that came by a login.
+  const upstream = `docker.io/library/slipway-${test.word()}:1`;
+  await makeImage(t, upstream, test.word());
+  await push(cluster, upstream, upstream);
+  await execute("kind", ["load", "docker-image", "--name", cluster.name, "--nodes", node, upstream]);
+  const pod = (on: string, name = "asked") =>
+    podOn(on, { name, namespace, image: upstream, imagePullPolicy: "IfNotPresent" });
+  const rewritten = `${registry}/${upstream}`;
   await until("the catalogue has the image", 30, async () =>
     (await admitted(cluster, pod(node))).image === rewritten ? true : undefined,
   );
@@ -63,7 +65,7 @@ kindTest("a node that does not reach the Service is named, loses its rewriting a
   // The gate: neither the pod that may land there only, nor one that may land anywhere; the other node's is untouched.
   const there = await until("the gate is closed", 30, async () => {
     const found = await admitted(cluster, pod(node));
-    return found.image === busybox ? found : undefined;
+    return found.image === upstream ? found : undefined;
   });
   assert.match(there.warnings, new RegExp(`${node}.*Unreachable`));
   assert.equal((await admitted(cluster, pod(other))).image, rewritten);
@@ -73,7 +75,7 @@ kindTest("a node that does not reach the Service is named, loses its rewriting a
     [node],
   );
   // With its own reference the pod starts.
-  await cluster.apply(pod(node));
+  await cluster.apply(pod(node, "app"));
   await cluster.wait("pod/app", "condition=Ready", { namespace });
   assert.deepEqual(await failedPulls(cluster, namespace), []);
   await restore();
@@ -115,7 +117,7 @@ kindTest("an agent that is killed again and again leaves a node whole", async (t
   const folder = `${certsFolder}/${registry}`;
   const whole = await cluster.onNode(node, ["sh", "-c", `cat ${folder}/* | sha256sum`]);
   for (let round = 0; round < 3; round++) {
-    await cluster.onNode(node, ["rm", "-r", folder]);
+    await cluster.onNode(node, ["rm", "-rf", folder]);
     const pods = `--field-selector=spec.nodeName=${node}`;
     const args = ["delete", "pods", "--namespace", "slipway-node", pods, "--grace-period=0", "--force"];
     await cluster.kubectl(args);
