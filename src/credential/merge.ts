@@ -33,8 +33,8 @@ const limitBytes = 900 * 1024;
 
 /**
  * Compiles all PullCredentials: by name, sources in order, the first to name a registry key wins. A source that fails,
- * is emptied, cannot be read, is too large or is deleted keeps what it gave last, and so does one key of a source whose entry became
- * unusable; what is no longer named by a PullCredential goes. Pure: the same input gives the same output.
+ * is emptied, cannot be read, is too large or is deleted keeps what it gave last, and so does one key of a source whose
+ * entry became unusable; what is no longer named by a PullCredential goes. Pure: the same input gives the same output.
  */
 export function compileCredentials(input: CompileInput): CompiledCredentials {
   const credentials: CompiledCredential[] = [];

@@ -21,11 +21,11 @@ async function kustomization(after: (work: () => Promise<void>) => void, patches
   return folder;
 }
 
-/** @returns what the Job's pod printed */
+/** @returns what the Job's pods printed: one that came before its login has ended, and another has tried again */
 async function runJob(cluster: Cluster, folder: string, condition: "Complete" | "Failed"): Promise<string> {
   await cluster.kubectl(["apply", "-k", folder]);
   await cluster.wait("job/contract-check", `condition=${condition}`, { namespace: place[1], timeoutSeconds: 240 });
-  return cluster.kubectl(["logs", "job/contract-check", ...place]);
+  return cluster.kubectl(["logs", "--selector=job-name=contract-check", "--tail=-1", ...place]);
 }
 
 async function takeAway(cluster: Cluster): Promise<void> {
@@ -47,7 +47,7 @@ kindTest("the Job of the contract check says that every node pulls what a pod pu
   assert.match(output, /the contract holds/);
 
   // A repository that its login may not push to: the Job fails at once and says why.
-  await cluster.kubectl(["delete", "job", "contract-check", ...place]);
+  await cluster.kubectl(["delete", "job", "contract-check", "--cascade=foreground", ...place]);
   const value = "registry.slipway-system.svc/somebody-else/contract";
   const target = { kind: "Job", name: "contract-check" };
   const patch = JSON.stringify([{ op: "replace", path: "/spec/template/spec/containers/0/env/0/value", value }]);
