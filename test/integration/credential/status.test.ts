@@ -123,7 +123,7 @@ describe("a failure of many namespaces", () => {
     const { namespaces } = await becomes(
       "failing",
       "twenty of thirty",
-      (status) => status.namespaces?.failing?.length === 20,
+      (status) => status.namespaces?.failing?.length === 20 && status.namespaces.total === total,
     );
     assert.deepEqual([namespaces?.synced, namespaces?.total, namespaces?.summary], [0, total, `0/${total}`]);
     assert.deepEqual(
