@@ -54,3 +54,15 @@ export async function eventsOf(cluster: Cluster, pod: { readonly name: string; r
   const own = items.filter(({ involvedObject }: KubernetesJson) => involvedObject?.name === pod.name);
   return own.map(({ reason, message }: KubernetesJson) => `${reason}: ${message}`).join("\n") as string;
 }
+
+/** Waits until a pod's container has ended. @returns its exit code and what it wrote */
+export async function waitForEnd(
+  cluster: Cluster,
+  { name, namespace }: { readonly name: string; readonly namespace: string },
+): Promise<{ readonly exitCode: number; readonly log: string }> {
+  const ended = "jsonpath={.status.containerStatuses[0].state.terminated.reason}";
+  await cluster.wait(`pod/${name}`, ended, { namespace });
+  const { status } = await cluster.get("pod", { name, namespace });
+  const log = await cluster.kubectl(["logs", name, "--namespace", namespace]);
+  return { exitCode: status.containerStatuses[0].state.terminated.exitCode, log };
+}

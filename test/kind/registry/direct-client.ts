@@ -1,0 +1,55 @@
+import type { TestContext } from "node:test";
+import type { Login } from "../../../src/credential/login.ts";
+import {
+  type Answer,
+  createRegistryClient,
+  manifestType,
+  type RegistryClient,
+} from "../../integration/gateway/registry-client.ts";
+import type { Cluster } from "../cluster.ts";
+import { changeLocalRegistry } from "./local-registry.ts";
+
+export type DirectClient = RegistryClient & {
+  /** `https://ADDRESS:PORT` of a node. */
+  readonly url: string;
+  readonly ca: string;
+};
+
+/** Opens a NodePort for the test, and a client as thin as can be to it, which trusts our CA alone. */
+export async function openNodePort(t: TestContext, cluster: Cluster): Promise<DirectClient> {
+  const { status } = await changeLocalRegistry(t, cluster, { exposure: { nodePort: 31113 } });
+  const { data } = await cluster.get("configmap", { name: "slipway-ca", namespace: "slipway-node" });
+  const server = { url: `https://${status.endpoints.host}`, ca: data["ca.crt"] as string };
+  const client = createRegistryClient(server);
+  t.after(() => client.close());
+  return { ...client, ...server };
+}
+
+/** The login of a pull or push Secret, for the registry's canonical name. */
+export async function readLogin(cluster: Cluster, namespace: string, name = "slipway-pull"): Promise<Login> {
+  await cluster.wait(`secret/${name}`, "create", { namespace });
+  const { data } = await cluster.get("secret", { name, namespace });
+  const { auths } = JSON.parse(Buffer.from(data[".dockerconfigjson"], "base64").toString());
+  const [username = "", password = ""] = Buffer.from(auths["registry.slipway-system.svc"].auth, "base64")
+    .toString()
+    .split(/:(.*)/s);
+  return { username, password };
+}
+
+/** Of Secret `slipway-registry-admin`. */
+export async function readAdminLogin(cluster: Cluster): Promise<Login> {
+  const { data } = await cluster.get("secret", { name: "slipway-registry-admin", namespace: "slipway-system" });
+  const text = (key: string) => Buffer.from(data[key], "base64").toString();
+  return { username: text("username"), password: text("password") };
+}
+
+/** One request with a token for what the login may do of `scope`, in which blanks separate. */
+export async function askAs(
+  client: RegistryClient,
+  login: Login,
+  scope: string,
+  { method, path }: { readonly method: string; readonly path: string },
+): Promise<Answer> {
+  const token = await client.token(login, ...scope.split(" "));
+  return client.ask(method, path, { headers: { authorization: `Bearer ${token}`, accept: manifestType } });
+}
