@@ -63,6 +63,30 @@ describe("recovery", () => {
     assert.deepEqual(world.settle(), ["issue-leaf renamed"]);
   });
 
+  test("other names are a new leaf at once, seconds after the installation too", () => {
+    const world = createCertificateWorld({ trustDelayMs: Number.POSITIVE_INFINITY, reports: true });
+    world.settle();
+    world.pass(1_000);
+    world.want({ dnsNames: ["registry"], addresses: ["10.0.0.1"] });
+    assert.deepEqual(world.settle(), ["issue-leaf renamed"]);
+  });
+
+  test("a new CA that every node has reported signs only when mounted Secrets have followed as well", () => {
+    const world = createCertificateWorld({ trustDelayMs: 0, reports: true });
+    world.settle();
+    world.pass(dayMs);
+    world.settle();
+    const first = world.state().leaf.issuer?.fingerprint;
+    world.change({ authority: { rotateRequested: "x" } });
+    world.settle();
+    world.pass(90_000);
+    world.settle();
+    assert.equal(world.state().leaf.issuer?.fingerprint, first);
+    world.pass(60_000);
+    world.settle();
+    assert.notEqual(world.state().leaf.issuer?.fingerprint, first);
+  });
+
   test("a CA that is gone is replaced, and its leaf is served until the new CA has spread", () => {
     const world = settled();
     world.change({ authority: { current: undefined, next: undefined, bundle: [], since: {}, intact: false } });

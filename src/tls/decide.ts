@@ -37,8 +37,14 @@ export type LeafReason = "absent" | "expired" | "untrusted" | "due" | "renamed" 
 export const retireAfterMs = 10 * 60 * 1000;
 /** A published CA this old counts as known to all without their reports. */
 export const spreadAfterMs = 10 * 60 * 1000;
-/** No leaf of a CA is issued earlier than this after the CA was written, where another leaf is served already. */
-export const settleMs = 30 * 1000;
+/**
+ * No leaf of a CA is issued earlier than this after the CA was written, where a leaf of another CA is served. Pods that
+ * have our CA mounted, from the push Secret or a copy of ConfigMap `slipway-ca`, report to nobody, and kubelet brings a
+ * mounted volume up to date within its sync period, 60 to 90 seconds.
+ *
+ * @see https://kubernetes.io/docs/concepts/configuration/secret/#mounted-secrets-are-updated-automatically
+ */
+export const settleMs = 120 * 1000;
 const clockSkewMs = 24 * 60 * 60 * 1000;
 
 /**
@@ -46,25 +52,25 @@ const clockSkewMs = 24 * 60 * 60 * 1000;
  * on what it left behind. No step means that all is as it should be until time or the world moves on.
  *
  * Renewal is at two thirds of the life. A leaf of a new CA is issued only when the CA has spread (reported, or
- * published and ten minutes old), unless no usable leaf is served at all: then waiting helps nobody.
+ * published and ten minutes old), unless no usable leaf is served at all: then waiting helps nobody. Another leaf of the
+ * CA whose leaf is served already waits for nothing.
  */
 export function decideCertificates(
   observed: ObservedCertificates,
   rules: CertificateRules,
   nowMs: number,
 ): readonly CertificateStep[] {
-  const authority = decideAuthority(observed, nowMs);
-  if (authority !== undefined) return [authority];
+  const first = decideAuthority(observed, nowMs);
+  if (first !== undefined) return [first];
   const { current } = observed.authority;
   if (current === undefined) return [];
   const bundle = bundlePem(observed.authority.bundle);
-  const mayIssue = hasSpread(current.facts, observed, nowMs);
+  const authority = { current: current.facts, mayTakeOver: hasSpread(current.facts, observed, nowMs) };
   return observed.leaves.flatMap((leaf): readonly CertificateStep[] => {
     const names = rules.names[leaf.secretName];
     if (names === undefined) return [];
     const { secretName } = leaf;
-    const broken = brokenReason(leaf, nowMs);
-    const stale = broken ?? (mayIssue ? staleReason(leaf, names, { current: current.facts, nowMs }) : undefined);
+    const stale = brokenReason(leaf, nowMs) ?? staleReason(leaf, names, { ...authority, nowMs });
     if (stale !== undefined) return [{ kind: "issue-leaf", secretName, reason: stale, bundle }];
     return leaf.bundle === bundle && leaf.intact ? [] : [{ kind: "write-leaf", secretName, bundle }];
   });
@@ -143,9 +149,9 @@ function brokenReason(leaf: ObservedLeaf, nowMs: number): LeafReason | undefined
 function staleReason(
   leaf: ObservedLeaf,
   names: CertificateNames,
-  now: { readonly current: CertificateFacts; readonly nowMs: number },
+  now: { readonly current: CertificateFacts; readonly mayTakeOver: boolean; readonly nowMs: number },
 ): LeafReason | undefined {
-  if (leaf.issuer?.fingerprint !== now.current.fingerprint) return "authority-changed";
+  if (leaf.issuer?.fingerprint !== now.current.fingerprint) return now.mayTakeOver ? "authority-changed" : undefined;
   if (leaf.facts === undefined || isDue(leaf.facts, now.nowMs)) return "due";
   return sameNames(leaf.facts.names, names) ? undefined : "renamed";
 }

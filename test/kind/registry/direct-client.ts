@@ -15,9 +15,15 @@ export type DirectClient = RegistryClient & {
   readonly ca: string;
 };
 
-/** Opens a NodePort for the test, and a client as thin as can be to it, which trusts our CA alone. */
+/** Opens a NodePort for the test, and a client as thin as can be to it. */
 export async function openNodePort(t: TestContext, cluster: Cluster): Promise<DirectClient> {
-  const { status } = await changeLocalRegistry(t, cluster, { exposure: { nodePort: 31113 } });
+  await changeLocalRegistry(t, cluster, { exposure: { nodePort: 31113 } });
+  return openClient(t, cluster);
+}
+
+/** A client to where LocalRegistry says that it is reached from outside; it trusts our CAs of this moment alone. */
+export async function openClient(t: TestContext, cluster: Cluster): Promise<DirectClient> {
+  const { status } = await cluster.get("localregistry", { name: "default" });
   const { data } = await cluster.get("configmap", { name: "slipway-ca", namespace: "slipway-node" });
   const server = { url: `https://${status.endpoints.host}`, ca: data["ca.crt"] as string };
   const client = createRegistryClient(server);

@@ -7,7 +7,7 @@ import { baseImage } from "../image.ts";
 
 /**
  * Makes an image of the local docker as quay.io/skopeo/stable is one, with the skopeo of this machine and the libraries
- * that it needs, and the OCI layout of another image at `/image`. A build would need a Dockerfile's worth of downloads.
+ * that it needs, and the OCI layout of another image at `/image`; also with a shell, from the base image. A build would need a Dockerfile's worth of downloads.
  *
  * @param name `repository:tag`; the image is removed after the test
  * @param content an image of the local docker, for `/image`
