@@ -29,7 +29,9 @@ export async function mergeSpec(cluster: Cluster, fields: Readonly<Record<string
   await waitUntilReady(cluster);
 }
 
-/** kubectl counts a condition only when it was found for the newest generation. */
+/** kubectl counts a condition only when it was found for the newest generation. A new pod may follow after it. */
 export async function waitUntilReady(cluster: Cluster): Promise<void> {
   await cluster.wait("localregistry/default", "condition=Ready", { timeoutSeconds: 180 });
+  const place = ["--namespace", "slipway-system", "--timeout=180s"];
+  await cluster.kubectl(["rollout", "status", "deployment/registry", ...place]);
 }

@@ -1,0 +1,47 @@
+import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
+import { request } from "node:https";
+import type { Login } from "../../../src/credential/login.ts";
+import type { DirectClient } from "./direct-client.ts";
+
+/** A transfer that stands still in the middle, until the server ends it. */
+export type OpenTransfer = {
+  /** Resolves when the connection has ended; true when all of it had come through. */
+  readonly ended: Promise<boolean>;
+};
+
+type Target = { readonly login: Login; readonly repository: string };
+
+async function send(client: DirectClient, { login, repository }: Target, method: string, path: string) {
+  const token = await client.token(login, `repository:${repository}:pull,push`);
+  const { hostname, port } = new URL(client.url);
+  const headers = { authorization: `Bearer ${token}` };
+  return request({ hostname, port, method, path, headers, ca: client.ca, agent: false });
+}
+
+/** Begins to pull a blob that is larger than all buffers on the way, and reads no further than its first bytes. */
+export async function openDownload(client: DirectClient, target: Target, digest: string): Promise<OpenTransfer> {
+  const sent = await send(client, target, "GET", `/v2/${target.repository}/blobs/${digest}`);
+  sent.end();
+  const [answer] = (await once(sent, "response")) as [IncomingMessage];
+  if (answer.statusCode !== 200) throw new Error(`the blob is answered with ${answer.statusCode}`);
+  await once(answer, "readable");
+  const ended = once(answer, "close").then(() => answer.complete);
+  answer.on("error", () => {}); // told by `ended`
+  return { ended };
+}
+
+/** Begins to push a blob, and stops after its first megabyte. */
+export async function openUpload(client: DirectClient, target: Target): Promise<OpenTransfer> {
+  const begun = await client.ask("POST", `/v2/${target.repository}/blobs/uploads/`, {
+    headers: {
+      authorization: `Bearer ${await client.token(target.login, `repository:${target.repository}:pull,push`)}`,
+    },
+  });
+  const location = new URL(begun.headers.location ?? "", client.url);
+  const sent = await send(client, target, "PATCH", `${location.pathname}${location.search}`);
+  const ended = once(sent, "close").then(() => false);
+  sent.on("error", () => {}); // told by `ended`
+  await new Promise<void>((resolve) => sent.write(Buffer.alloc(1024 * 1024), () => resolve()));
+  return { ended };
+}
