@@ -22,6 +22,9 @@ export type RegistryFlags = {
   readonly state?: string;
 };
 
+/** Longer than it takes to replace the pod of a registry on a volume. */
+const patienceMs = 15_000;
+
 /** Adds the flags to a command. */
 export function addRegistryFlags(command: Command): Command {
   return command
@@ -60,7 +63,7 @@ export async function withRegistry(
       api: createClusterApi(transport),
       portForward: () => createPortForward({ ...source, clock: systemClock, log }),
     };
-    reached = await reachRegistry({ options, cluster, ...shared }, context.stop);
+    reached = await reachRegistry({ options, cluster, patienceMs, ...shared }, context.stop);
     return await work(reached);
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error;

@@ -33,7 +33,7 @@ export function createRegistryQuestions(needs: {
     if (login === undefined) return undefined;
     try {
       const { cluster, clock, random } = needs;
-      reached = await reachRegistry({ options: { login }, cluster, clock, random }, signal);
+      reached = await reachRegistry({ options: { login }, cluster, patienceMs: 0, clock, random }, signal);
       return reached;
     } catch (error) {
       if (!(error instanceof SlipwayError || error instanceof ApiError)) throw error;

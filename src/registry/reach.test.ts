@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
+import { createManualClock } from "../../test/fake/clock.ts";
+import { type RegistryRoute, startFakeRegistry } from "../../test/fake/registry.ts";
+import { SlipwayError } from "../errors.ts";
 import type { ClusterAccess } from "./cluster-access.ts";
-import { waysTo } from "./reach.ts";
+import { reachRegistry, waysTo } from "./reach.ts";
 
 const tunnel = async () => new PassThrough();
 const hosted: ClusterAccess = { spec: {}, outsideHost: undefined, ca: "our CA" };
@@ -28,4 +31,51 @@ test("the address of a tunnel that somebody else may have open is not tried", ()
 test("an external registry is reached at its URL and nowhere else", () => {
   const spec = { external: { url: "https://registry.example.com:8443/" } };
   assert.deepEqual(names(waysTo({}, { ...hosted, spec }, tunnel)), ["https://registry.example.com:8443"]);
+});
+
+const ping = "GET /v2/";
+
+/** Reaches a registry that answers so, with a quarter of a minute of patience. */
+async function reachFake(t: TestContext, routes: readonly RegistryRoute[]) {
+  const registry = await startFakeRegistry(routes);
+  t.after(() => registry.close());
+  const clock = createManualClock();
+  const options = { url: registry.url, ca: registry.ca, login: { username: "admin", password: "secret" } };
+  const reaching = reachRegistry(
+    { options, cluster: undefined, patienceMs: 15_000, clock, random: () => 0 },
+    AbortSignal.timeout(60_000),
+  );
+  t.after(() => reaching.then(({ client }) => client.close()).catch(() => {})); // judged by the test
+  return { registry, clock, reaching };
+}
+
+test("a registry that is coming back is waited for", async (t) => {
+  const { registry, clock, reaching } = await reachFake(t, [
+    { on: ping, fault: "reset", times: 1 },
+    { on: ping, status: 503, times: 1 },
+    { on: ping, status: 200 },
+  ]);
+  for (let round = 0; round < 2; round++) {
+    await clock.whenSleeping(1, 1_000);
+    await clock.advance(1_000);
+  }
+  assert.equal((await reaching).address, new URL(registry.url).host);
+});
+
+test("one that stays away is given up in the end, with what was found", async (t) => {
+  const { clock, reaching } = await reachFake(t, [{ on: ping, status: 503 }]);
+  const refused = assert.rejects(reaching, (error: unknown) => {
+    return error instanceof SlipwayError && error.code === "REGISTRY_UNREACHABLE" && /503/.test(error.message);
+  });
+  for (let second = 0; second < 15; second++) {
+    await clock.whenSleeping(1, 1_000);
+    await clock.advance(1_000);
+  }
+  await refused;
+});
+
+test("a refused login is told at once", async (t) => {
+  const challenge = { "www-authenticate": 'Basic realm="registry"' };
+  const { reaching } = await reachFake(t, [{ on: ping, status: 401, headers: challenge }]);
+  await assert.rejects(reaching, /the login was refused/);
 });

@@ -10,7 +10,7 @@ import { createRegistryClient, type RegistryClient } from "./client.ts";
 import { type ClusterAccess, findReadyPod, readClusterAccess, readLogin } from "./cluster-access.ts";
 import type { Connect } from "./connection.ts";
 import { forwardedPort } from "./hosting-document.ts";
-import { RegistryError } from "./registry-error.ts";
+import { isRetryable, RegistryError } from "./registry-error.ts";
 
 /** The user's machine to the local registry: which way works, and what the registry is called. */
 export type Reached = {
@@ -38,6 +38,11 @@ export type ReachNeeds = {
   readonly options: ReachOptions;
   /** undefined: the cluster is not asked, which needs `url` and `login`. */
   readonly cluster: { readonly api: ClusterApi; readonly portForward: () => PortForward } | undefined;
+  /**
+   * While nothing answers it goes on trying for so long: a pod of the registry that is replaced is back in seconds. A
+   * refused login, a name that does not resolve and a certificate that does not verify are told at once.
+   */
+  readonly patienceMs: number;
   readonly clock: Clock;
   readonly random: Random;
 };
@@ -52,10 +57,12 @@ export type Way = {
 };
 
 const answerWithinMs = 5_000;
+const againAfterMs = 1_000;
 
 /**
  * Finds a way to the registry: the URL that the user gave, the external one, the address that LocalRegistry's status
- * names if it answers, else a port-forward to a ready pod, found anew for each connection.
+ * names if it answers, else a port-forward to a ready pod, found anew for each connection. Where none answers it tries
+ * again until `patienceMs` are over.
  *
  * @throws SlipwayError REGISTRY_UNREACHABLE with what was tried; ApiError
  */
@@ -67,24 +74,47 @@ export async function reachRegistry(needs: ReachNeeds, signal: AbortSignal): Pro
   const tunnel: Connect | undefined =
     cluster &&
     (async () => cluster.portForward().connect(systemNamespace, await findReadyPod(cluster.api, signal), gatewayPort));
-  const faults: string[] = [];
-  for (const way of waysTo(options, access, tunnel)) {
+  const ways = waysTo(options, access, tunnel);
+  const deadlineMs = needs.clock.monotonicMs() + needs.patienceMs;
+  for (;;) {
+    const { found, faults } = await tryWays(needs, { ways, login, signal });
+    if (found !== undefined) {
+      const { client, way } = found;
+      const own = names.length === 0 ? [new URL(way.origin).host] : names;
+      return { client, names: own, way: way.name, address: way.address, login, ca: options.ca ?? access?.ca };
+    }
+    const mayPass = faults.some((fault) => fault.mayPass) && needs.clock.monotonicMs() < deadlineMs;
+    if (!mayPass) throw new SlipwayError("REGISTRY_UNREACHABLE", faults.map(({ text }) => text).join("; "));
+    await needs.clock.sleep(againAfterMs, signal);
+  }
+}
+
+type Fault = { readonly text: string; readonly mayPass: boolean };
+
+/** Each way once, until one answers. */
+async function tryWays(
+  needs: Pick<ReachNeeds, "clock" | "random">,
+  attempt: { readonly ways: readonly Way[]; readonly login: Login; readonly signal: AbortSignal },
+): Promise<{
+  readonly found?: { readonly client: RegistryClient; readonly way: Way };
+  readonly faults: readonly Fault[];
+}> {
+  const faults: Fault[] = [];
+  for (const way of attempt.ways) {
     const client = createRegistryClient({
       origin: way.origin,
       ...(way.connect === undefined ? {} : { connect: way.connect }),
       ca: () => way.ca,
-      login: () => login,
+      login: () => attempt.login,
       clock: needs.clock,
       random: needs.random,
     });
-    const fault = await tryPing(client, needs.clock, signal);
-    const own = names.length === 0 ? [new URL(way.origin).host] : names;
-    if (fault === undefined)
-      return { client, names: own, way: way.name, address: way.address, login, ca: options.ca ?? access?.ca };
+    const fault = await tryPing(client, needs.clock, attempt.signal);
+    if (fault === undefined) return { found: { client, way }, faults };
     client.close();
-    faults.push(`${way.name}: ${fault}`);
+    faults.push({ ...fault, text: `${way.name}: ${fault.text}` });
   }
-  throw new SlipwayError("REGISTRY_UNREACHABLE", faults.join("; "));
+  return { faults };
 }
 
 async function clusterLogin(needs: ReachNeeds, access: ClusterAccess | undefined, signal: AbortSignal): Promise<Login> {
@@ -125,7 +155,7 @@ function withSystemTrust(ca: string | undefined): string | undefined {
   return ca === undefined ? undefined : [ca, ...rootCertificates].join("\n");
 }
 
-async function tryPing(client: RegistryClient, clock: Clock, signal: AbortSignal): Promise<string | undefined> {
+async function tryPing(client: RegistryClient, clock: Clock, signal: AbortSignal): Promise<Fault | undefined> {
   const deadline = new AbortController();
   const bounded = AbortSignal.any([signal, deadline.signal]);
   const timer = new AbortController();
@@ -138,10 +168,28 @@ async function tryPing(client: RegistryClient, clock: Clock, signal: AbortSignal
     return undefined;
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof RegistryError && error.status === 401) return "the login was refused (401)";
-    if (error instanceof RegistryError || error instanceof SlipwayError) return error.message;
+    if (error instanceof RegistryError && error.status === 401) {
+      return { text: "the login was refused (401)", mayPass: false };
+    }
+    if (error instanceof RegistryError) return { text: error.message, mayPass: mayPass(error) };
+    if (error instanceof SlipwayError) return { text: error.message, mayPass: true };
     throw error;
   } finally {
     timer.abort();
   }
+}
+
+/** What a registry gives that is coming back; REGISTRY_UNREACHABLE is a tunnel without a ready pod. */
+const passing: ReadonlySet<string> = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EHOSTUNREACH",
+  "EPIPE",
+  "ETIMEDOUT",
+  "NO_ANSWER",
+  "REGISTRY_UNREACHABLE",
+]);
+
+function mayPass(error: RegistryError): boolean {
+  return error.status === 0 ? passing.has(error.code) : isRetryable(error);
 }
