@@ -22,6 +22,7 @@ const wrong = [
   { name: "a port that is none", args: ["--port", "70000"], env: {} },
   { name: "an address that is no http", args: ["--distribution-url", "https://example.com"], env: {} },
   { name: "a linger that is none", args: ["--linger", "long"], env: {} },
+  { name: "a grace that is none", args: ["--grace", "soon"], env: {} },
   { name: "an unknown mode", args: ["--inject-mode", "sometimes"], env: {} },
   { name: "an unknown variable", args: [], env: { SLIPWAY_PORTT: "1" } },
 ];

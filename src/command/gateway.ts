@@ -45,6 +45,7 @@ type Flags = SelectionFlags & {
   readonly kubeconfig?: string;
   readonly logLevel: LogOptions["level"];
   readonly linger: string;
+  readonly grace: string;
 };
 
 /** `slipway gateway`: the registry's front door, beside Distribution in one pod. */
@@ -75,6 +76,10 @@ export const run: CommandRun = async (context) => {
     .addOption(
       environmentOption("--linger <seconds>", "SLIPWAY_LINGER", "how long to go on answering after the stop") //
         .default("5"),
+    )
+    .addOption(
+      environmentOption("--grace <seconds>", "SLIPWAY_GRACE", "how long transfers may take to end after that") //
+        .default("20"),
     );
   for (const option of selectionOptions()) program.addOption(option);
   program.action(
@@ -94,7 +99,11 @@ async function serveGateway(flags: Flags, context: CommandContext): Promise<numb
     namespace: flags.namespace,
     selection: readSelection(flags),
     distributionUrl: parseUrl("--distribution-url", flags.distributionUrl),
-    listen: { port: parsePort("--port", flags.port), lingerMs: parseLinger(flags.linger) },
+    listen: {
+      port: parsePort("--port", flags.port),
+      lingerMs: parseSeconds("--linger", flags.linger),
+      graceMs: parseSeconds("--grace", flags.grace),
+    },
     operations: { port: parsePort("--operations-port", flags.operationsPort) },
   };
   log.info({ version: slipwayVersion, options }, "slipway gateway");
@@ -108,7 +117,12 @@ export type GatewayOptions = {
   readonly namespace: string;
   readonly selection: NamespaceSelection;
   readonly distributionUrl: string;
-  readonly listen: { readonly port: number; readonly host?: string; readonly lingerMs?: number };
+  readonly listen: {
+    readonly port: number;
+    readonly host?: string;
+    readonly lingerMs?: number;
+    readonly graceMs?: number;
+  };
   readonly operations: { readonly port: number; readonly host?: string };
 };
 
@@ -177,9 +191,9 @@ function parsePort(flag: string, text: string): number {
   throw new SlipwayError("CONFIG_INVALID", `${flag} is '${text}'; give a port from 1 to 65535`);
 }
 
-function parseLinger(text: string): number {
+function parseSeconds(flag: string, text: string): number {
   if (/^\d{1,2}$/.test(text)) return Number(text) * 1_000;
-  throw new SlipwayError("CONFIG_INVALID", `--linger is '${text}'; give whole seconds from 0 to 99`);
+  throw new SlipwayError("CONFIG_INVALID", `${flag} is '${text}'; give whole seconds from 0 to 99`);
 }
 
 function parseUrl(flag: string, text: string): string {

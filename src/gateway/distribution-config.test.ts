@@ -13,6 +13,7 @@ test("there is no cache, no redirect and no debug port, deletes are on and only 
   assert.deepEqual(config.storage.delete, { enabled: true });
   assert.equal(config.http.debug, undefined);
   assert.equal(config.http.addr, "127.0.0.1:5000");
+  assert.equal(config.http.draintimeout, "1s");
   assert.deepEqual(config.auth.token.signingalgorithms, ["RS256"]);
   assert.equal(config.auth.token.autoredirect, true);
   assert.equal(config.auth.token.rootcertbundle, tokenAuthorityPath);
@@ -22,6 +23,7 @@ test("an S3 store has no keys unless they are given: they come by the environmen
   const storage = { kind: "s3", bucket: "images", region: "us-east-1", forcePathStyle: true } as const;
   const config = parse(distributionConfig({ storage, tokenAuthorityPath }));
   assert.deepEqual(config.storage.s3, { bucket: "images", region: "us-east-1", forcepathstyle: true });
+  assert.equal(config.http.draintimeout, "20s");
 });
 
 test("the same options give the same text", () => {

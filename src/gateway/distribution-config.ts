@@ -50,6 +50,8 @@ export function distributionConfig(options: DistributionConfigOptions): string {
       addr: options.address ?? `127.0.0.1:${distributionPort}`,
       ...(httpSecret === undefined ? {} : { secret: httpSecret }),
       headers: { "X-Content-Type-Options": ["nosniff"] },
+      // Without it a stop cuts every transfer. As long as the gateway in front gives them, see pod-template.ts.
+      draintimeout: options.storage.kind === "s3" ? "20s" : "1s",
     },
     auth: {
       token: {

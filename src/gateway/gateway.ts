@@ -64,6 +64,8 @@ export type GatewayNeeds = {
     readonly host?: string | undefined;
     /** How long requests are still answered after the stop, while endpoints move; 5 s unless given. */
     readonly lingerMs?: number;
+    /** How long after that what is running may take to end before it is cut; 20 s unless given. */
+    readonly graceMs?: number;
   };
   readonly forwardLimits?: ForwardLimits;
   readonly clock: Clock;
@@ -89,7 +91,7 @@ const restMs = 30_000;
 export function createGateway(needs: GatewayNeeds): Gateway {
   const secrets = createRegistrySecrets({ ...needs.secrets, namespace: needs.namespace, log: needs.log });
   const served = createHandler(needs, secrets);
-  const { lingerMs } = needs.listen;
+  const { lingerMs, graceMs = 20_000 } = needs.listen;
   const server = createHttpsServer({
     name: "gateway",
     handler: served.handler,
@@ -108,7 +110,7 @@ export function createGateway(needs: GatewayNeeds): Gateway {
     continueByHandler: true,
     rejection: registryRejection,
     // A slow layer takes as long as it takes: the forwarder has its own timer for clients that stall.
-    limits: { requestTimeoutMs: 0, graceMs: 30_000, ...(lingerMs === undefined ? {} : { lingerMs }) },
+    limits: { requestTimeoutMs: 0, graceMs, ...(lingerMs === undefined ? {} : { lingerMs }) },
     onDrain: served.endStreams,
     log: needs.log,
     clock: needs.clock,

@@ -158,6 +158,25 @@ describe("the https server", () => {
     agent.destroy();
   });
 
+  test("a client that reads slowly is told by a reset, whatever is still to be sent to it", async () => {
+    const running = await start((_request, response) => {
+      response.write(Buffer.alloc(32 * 1024 * 1024));
+    });
+    const socket = connect({ host: "127.0.0.1", port: running.server.port() ?? 0, ca: authority.certificate });
+    await once(socket, "secureConnect");
+    const reset = once(socket, "close").catch((error: NodeJS.ErrnoException) => error.code);
+    socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    await once(socket, "readable");
+    running.stop();
+    await running.clock.whenSleeping();
+    await running.clock.advance(5_000);
+    await running.clock.whenSleeping();
+    await running.clock.advance(20_000);
+    await running.running;
+    socket.resume();
+    assert.equal(await reset, "ECONNRESET");
+  });
+
   test("what does not end within the grace period is cut", async () => {
     const arrived = Promise.withResolvers<void>();
     const { server, stop, clock, running } = await start(() => {

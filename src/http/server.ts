@@ -101,6 +101,7 @@ export function createHttpsServer(needs: HttpsServerNeeds): HttpsServer {
       });
       if (needs.rejection !== undefined) answerRejections(server, needs.rejection);
       limitConnections(server, limits.connectionsPerClient);
+      const sockets = trackSockets(server);
       needs.certificate.onChange(() => reloadCertificate(server, needs));
       await listen(server, needs);
       listening = server;
@@ -108,7 +109,7 @@ export function createHttpsServer(needs: HttpsServerNeeds): HttpsServer {
       await aborted(stop);
       draining = true;
       needs.onDrain?.();
-      await drain(server, needs, limits);
+      await drain(server, { ...needs, sockets }, limits);
       listening = undefined;
     },
   };
@@ -163,6 +164,16 @@ function reloadCertificate(server: Server, needs: HttpsServerNeeds): void {
   }
 }
 
+/** The TCP sockets under the connections that are open. */
+function trackSockets(server: Server): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  return sockets;
+}
+
 /** Cuts a connection beyond the limit of its client address. */
 function limitConnections(server: Server, limit: number): void {
   const counts = new Map<string, number>();
@@ -191,7 +202,11 @@ async function listen(server: Server, needs: HttpsServerNeeds): Promise<void> {
   await promise;
 }
 
-async function drain(server: Server, needs: HttpsServerNeeds, limits: HttpsServerLimits): Promise<void> {
+async function drain(
+  server: Server,
+  needs: HttpsServerNeeds & { readonly sockets: ReadonlySet<Socket> },
+  limits: HttpsServerLimits,
+): Promise<void> {
   const forever = new AbortController().signal;
   await needs.clock.sleep(limits.lingerMs, forever);
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -200,6 +215,9 @@ async function drain(server: Server, needs: HttpsServerNeeds, limits: HttpsServe
   const grace = needs.clock.sleep(limits.graceMs, ended.signal).then(
     () => {
       needs.log.warn({ server: needs.name }, "connections did not end in time and are cut");
+      // A reset, not an end behind what is still to be sent: with a pod its network goes as well, and a client that reads
+      // slowly would wait for the rest for ever.
+      for (const socket of needs.sockets) socket.resetAndDestroy();
       server.closeAllConnections();
     },
     () => undefined,

@@ -104,14 +104,35 @@ test("the gateway serves the namespaces that serve does", () => {
     const spec = deployment.object.spec as { template: { spec: { containers: { args: string[] }[] } } };
     return spec.template.spec.containers[0];
   };
-  assert.deepEqual(gateway(optInSelection)?.args, ["gateway", "--linger", "0"]);
+  assert.deepEqual(gateway(optInSelection)?.args, ["gateway", "--linger", "0", "--grace", "1"]);
   const optOut = ["--inject-mode", "opt-out", "--exclude-namespaces", "legacy,kube-public"];
   assert.deepEqual(gateway({ mode: "OptOut", excluded: ["legacy", "kube-public"] })?.args, [
     "gateway",
     "--linger",
     "0",
+    "--grace",
+    "1",
     ...optOut,
   ]);
+});
+
+test("a pod that stands alone ends at once, one of several answers until the others are asked instead", () => {
+  const containers = (spec: LocalRegistrySpec) => {
+    const { objects } = decideHosting(spec, { ...facts, s3Credentials: { hasCa: false } });
+    const deployment = objects.find(({ resource }) => resource.kind === "Deployment") ?? assert.fail();
+    const { template } = deployment.object.spec as {
+      template: { spec: { containers: readonly { args: readonly string[]; lifecycle?: unknown }[] } };
+    };
+    return template.spec.containers;
+  };
+  const [alone, itsRegistry] = containers({});
+  assert.deepEqual(alone?.args, ["gateway", "--linger", "0", "--grace", "1"]);
+  assert.equal(itsRegistry?.lifecycle, undefined);
+  const [oneOfTwo, theirRegistry] = containers({
+    storage: { s3: { bucket: "images", credentialsSecretRef: { name: "s3" } } },
+  });
+  assert.deepEqual(oneOfTwo?.args, ["gateway"]);
+  assert.deepEqual(theirRegistry?.lifecycle, { preStop: { sleep: { seconds: 6 } } });
 });
 
 test("a new token CA or a new secret rolls the pod, nothing else does", () => {

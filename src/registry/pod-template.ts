@@ -31,6 +31,8 @@ const s3CaDirectory = "/etc/slipway/s3";
 /** No name in the image is needed, and every file of the volume belongs to it through fsGroup. */
 const userId = 65532;
 const terminationGraceSeconds = 30;
+/** The gateway's own default, where it does not stand alone. */
+const gatewayLingerSeconds = 5;
 
 /** Of manifests/base; the webhook's replicas and the node agents have it, too. */
 const priorityClassName = "slipway";
@@ -123,7 +125,10 @@ const containerSecurity = {
   capabilities: { drop: ["ALL"] },
 };
 
-/** @param isAlone no other pod takes over: the sooner it ends, the shorter the gap */
+/**
+ * @param isAlone no other pod takes over: the sooner it ends, the shorter the gap. A transfer that would hold up the next
+ *   pod is cut after a second, and its client begins again there.
+ */
 function gatewayContainer({ images, selection }: PodFacts, isAlone: boolean): Readonly<Record<string, unknown>> {
   const probe = (path: string) => ({ httpGet: { path, port: "operations" } });
   return {
@@ -131,7 +136,7 @@ function gatewayContainer({ images, selection }: PodFacts, isAlone: boolean): Re
     image: images.slipway,
     args: [
       "gateway",
-      ...(isAlone ? ["--linger", "0"] : []),
+      ...(isAlone ? ["--linger", "0", "--grace", "1"] : []),
       ...(selection.mode === "OptOut" ? ["--inject-mode", "opt-out"] : []),
       ...(selection.excluded.length > 0 ? ["--exclude-namespaces", selection.excluded.join(",")] : []),
     ],
@@ -167,6 +172,8 @@ function registryContainer(spec: LocalRegistrySpec, image: string, withCa: boole
       // A folder of certificates is added to the system's own; SSL_CERT_FILE would replace them.
       ...(withCa ? [{ name: "SSL_CERT_DIR", value: s3CaDirectory }] : []),
     ],
+    // Another pod takes over by and by, and the gateway goes on answering meanwhile: it needs what it stands before.
+    ...(s3 === undefined ? {} : { lifecycle: { preStop: { sleep: { seconds: gatewayLingerSeconds + 1 } } } }),
     resources: spec.resources ?? defaultResources(s3 !== undefined),
     securityContext: containerSecurity,
     volumeMounts: [

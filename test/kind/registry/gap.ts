@@ -1,6 +1,7 @@
+import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Login } from "../../../src/credential/login.ts";
-import { createRegistryClient } from "../../integration/gateway/registry-client.ts";
+import { createRegistryClient, manifestType } from "../../integration/gateway/registry-client.ts";
 import type { DirectClient } from "./direct-client.ts";
 
 export type Gap = {
@@ -13,6 +14,7 @@ export type Gap = {
 export type GapProbe = { stop(): Promise<Gap> };
 
 const everyMs = 50;
+const manifestTypes = `${manifestType}, application/vnd.docker.distribution.manifest.v2+json`;
 const answerWithinMs = 1_000;
 
 /**
@@ -21,7 +23,7 @@ const answerWithinMs = 1_000;
  *
  * @param path `/v2/<repository>/manifests/<tag>`
  */
-export function startGapProbe(server: DirectClient, login: Login, path: string): GapProbe {
+export function startGapProbe(t: TestContext, server: DirectClient, login: Login, path: string): GapProbe {
   const stopping = new AbortController();
   const scope = `repository:${/^\/v2\/(.*)\/manifests\//.exec(path)?.[1]}:pull`;
   const counts = { longestMs: 0, answered: 0, failed: 0 };
@@ -31,7 +33,7 @@ export function startGapProbe(server: DirectClient, login: Login, path: string):
     const client = createRegistryClient(server);
     const asked = (async () => {
       const authorization = `Bearer ${await client.token(login, scope)}`;
-      const { status } = await client.ask("HEAD", path, { headers: { authorization, accept: "*/*" } });
+      const { status } = await client.ask("HEAD", path, { headers: { authorization, accept: manifestTypes } });
       return status === 200;
     })().catch(() => false); // counted below
     const ended = new AbortController();
@@ -55,10 +57,14 @@ export function startGapProbe(server: DirectClient, login: Login, path: string):
     }
   }
   const running = run();
+  const end = async () => {
+    stopping.abort();
+    await running;
+  };
+  t.after(end);
   return {
     async stop() {
-      stopping.abort();
-      await running;
+      await end();
       return { ...counts, longestMs: Math.round(counts.longestMs) };
     },
   };

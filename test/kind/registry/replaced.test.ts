@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { digestOf, pushImage as pushParts } from "../../integration/gateway/registry-client.ts";
 import { type KindTest, kindTest, optedInNamespace } from "../harness.ts";
-import { makeImage } from "../image.ts";
+
 import { askAs, type DirectClient, openNodePort, readAdminLogin } from "./direct-client.ts";
 import { eventually } from "./eventually.ts";
 import { startGapProbe } from "./gap.ts";
+import { makeLargeImage } from "./large-image.ts";
 import { mergeSpec } from "./local-registry.ts";
 import { startPod } from "./pod.ts";
 import { startPodLoop } from "./pod-loop.ts";
@@ -37,7 +38,7 @@ kindTest("the registry's pod is replaced under load: a short gap, and every clie
   await cluster.apply(optedInNamespace(namespace));
   const { login, layer, pull } = await pushLarge(test, client, `${namespace}/large`);
   const local = `slipway-test/${test.word()}:1`;
-  await makeImage(t, local, randomBytes(largeBytes / 2).toString("hex"));
+  await makeLargeImage(t, local, largeBytes);
   const target = { login, repository: `${namespace}/large` };
 
   const { resources = null } = (await cluster.get("localregistry", { name: "default" })).spec;
@@ -65,13 +66,17 @@ kindTest("the registry's pod is replaced under load: a short gap, and every clie
   try {
     for (const { name, replace } of replacements) {
       const before = (await registryPod(cluster)).metadata.uid;
-      const probe = startGapProbe(client, login, `/v2/${namespace}/small/manifests/1`);
+      const probe = startGapProbe(t, client, login, `/v2/${namespace}/small/manifests/1`);
       const streams = [await openDownload(client, target, layer), await openUpload(client, target)];
-      const [pushed] = await Promise.all([pushImage(cluster, local, `${namespace}/during:${test.word()}`), replace()]);
-      for (const { ended } of streams) assert.equal(await ended, false, "an open stream was not ended");
+      const [pushed] = await Promise.all([
+        pushImage(cluster, local, `${namespace}/during-${test.word()}:1`),
+        replace(),
+      ]);
+      for (const { finish } of streams) assert.equal(await finish(), false, "an open stream was not ended");
       await eventually("the registry answers again", async () => (await pull()) === layer || undefined);
       const gap = await probe.stop();
       t.diagnostic(`${name}: ${gap.longestMs} ms without an answer (${gap.answered} answered, ${gap.failed} not)`);
+      assert.ok(gap.answered > 0 && gap.failed > 0, JSON.stringify(gap));
       assert.notEqual((await registryPod(cluster)).metadata.uid, before);
       assert.ok(gap.longestMs < gapLimitMs, `${name}: ${gap.longestMs} ms`);
       await startPod(cluster, { name: `during-${test.word()}`, namespace, image: pushed, pullPolicy: "Always" });
@@ -92,17 +97,18 @@ for (const container of ["gateway", "registry"] as const) {
     await cluster.apply(optedInNamespace(namespace));
     const { login, layer, pull } = await pushLarge(test, client, `${namespace}/large`);
     const local = `slipway-test/${test.word()}:1`;
-    await makeImage(t, local, randomBytes(largeBytes / 2).toString("hex"));
+    await makeLargeImage(t, local, largeBytes);
     const target = { login, repository: `${namespace}/large` };
-    const probe = startGapProbe(client, login, `/v2/${namespace}/large/manifests/1`);
+    const probe = startGapProbe(t, client, login, `/v2/${namespace}/large/manifests/1`);
     const streams = [await openDownload(client, target, layer), await openUpload(client, target)];
     const [pushed] = await Promise.all([
       pushImage(cluster, local, `${namespace}/during:1`),
       killContainer(cluster, container),
     ]);
-    for (const { ended } of streams) assert.equal(await ended, false, "an open stream was not ended");
+    for (const { finish } of streams) assert.equal(await finish(), false, "an open stream was not ended");
     await eventually("the blob comes whole", async () => (await pull()) === layer || undefined);
     const gap = await probe.stop();
+    assert.ok(gap.answered > 0 && gap.failed > 0, JSON.stringify(gap));
     t.diagnostic(`${container} killed: ${gap.longestMs} ms without an answer`);
     assert.ok(gap.longestMs < gapLimitMs, `${gap.longestMs} ms`);
     await startPod(cluster, { name: "during", namespace, image: pushed, pullPolicy: "Always" });

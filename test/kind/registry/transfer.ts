@@ -1,13 +1,13 @@
 import { once } from "node:events";
-import type { IncomingMessage } from "node:http";
+import type { ClientRequest, IncomingMessage } from "node:http";
 import { request } from "node:https";
 import type { Login } from "../../../src/credential/login.ts";
 import type { DirectClient } from "./direct-client.ts";
 
 /** A transfer that stands still in the middle, until the server ends it. */
 export type OpenTransfer = {
-  /** Resolves when the connection has ended; true when all of it had come through. */
-  readonly ended: Promise<boolean>;
+  /** Lets it go on. Resolves when its connection has ended; true when all of it came through. */
+  finish(): Promise<boolean>;
 };
 
 type Target = { readonly login: Login; readonly repository: string };
@@ -26,9 +26,14 @@ export async function openDownload(client: DirectClient, target: Target, digest:
   const [answer] = (await once(sent, "response")) as [IncomingMessage];
   if (answer.statusCode !== 200) throw new Error(`the blob is answered with ${answer.statusCode}`);
   await once(answer, "readable");
-  const ended = once(answer, "close").then(() => answer.complete);
-  answer.on("error", () => {}); // told by `ended`
-  return { ended };
+  const ended = closed(answer);
+  return {
+    async finish() {
+      answer.resume();
+      await ended;
+      return answer.complete;
+    },
+  };
 }
 
 /** Begins to push a blob, and stops after its first megabyte. */
@@ -40,8 +45,18 @@ export async function openUpload(client: DirectClient, target: Target): Promise<
   });
   const location = new URL(begun.headers.location ?? "", client.url);
   const sent = await send(client, target, "PATCH", `${location.pathname}${location.search}`);
-  const ended = once(sent, "close").then(() => false);
-  sent.on("error", () => {}); // told by `ended`
+  const ended = closed(sent);
   await new Promise<void>((resolve) => sent.write(Buffer.alloc(1024 * 1024), () => resolve()));
-  return { ended };
+  return {
+    async finish() {
+      await ended;
+      return false;
+    },
+  };
+}
+
+/** That a connection is reset is what these transfers are for: an error is an end. */
+function closed(stream: ClientRequest | IncomingMessage): Promise<void> {
+  stream.on("error", () => {});
+  return new Promise((resolve) => stream.once("close", () => resolve()));
 }
