@@ -24,6 +24,8 @@ export async function openDownload(client: DirectClient, target: Target, digest:
   const sent = await send(client, target, "GET", `/v2/${target.repository}/blobs/${digest}`);
   sent.end();
   const [answer] = (await once(sent, "response")) as [IncomingMessage];
+  // A reset is told to the request as well as to its answer.
+  sent.on("error", () => {});
   if (answer.statusCode !== 200) throw new Error(`the blob is answered with ${answer.statusCode}`);
   await once(answer, "readable");
   const ended = closed(answer);
