@@ -287,7 +287,8 @@ for (const mode of ["HostsToml", "LoopbackProxy"] as const) {
       const pod = { name: `pod-${started++}`, namespace, image, command: ["true"] };
       await cluster.apply(podOn(node, pod));
     };
-    await until("the registry serves a certificate of the new CA", 120, async () => {
+    // Two minutes at least: mounted bundles have to follow, see settleMs in src/tls/decide.ts.
+    await until("the registry serves a certificate of the new CA", 300, async () => {
       await startOne();
       const now = await authorityOf(cluster);
       return now.ca !== before.ca && now.leaf !== before.leaf && now.next === "" ? true : undefined;
