@@ -1,19 +1,22 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { createManualClock } from "../../test/fake/clock.ts";
 import { createSharedRead } from "./shared-read.ts";
 
 /** A read whose answers the test gives, in the order of the questions. */
 function open() {
   const reads: PromiseWithResolvers<string>[] = [];
-  const ask = createSharedRead(() => {
-    const read = Promise.withResolvers<string>();
-    reads.push(read);
-    return read.promise;
-  });
+  const clock = createManualClock();
+  const read = () => {
+    const answer = Promise.withResolvers<string>();
+    reads.push(answer);
+    return answer.promise;
+  };
+  const ask = createSharedRead({ read, patienceMs: 100, clock });
   const stop = new AbortController();
   /** Lets everything run that waits for no read. */
   const settle = () => new Promise((resolve) => setImmediate(resolve));
-  return { reads, ask: (signal: AbortSignal = stop.signal) => ask(signal), settle };
+  return { clock, reads, ask: (signal: AbortSignal = stop.signal) => ask(signal), settle };
 }
 
 test("nobody is told what was read before he asked, and a burst costs two reads", async () => {
@@ -67,4 +70,21 @@ test("a caller who gives up leaves the read to the others", async () => {
   await settle();
   reads[1]?.resolve("two");
   assert.equal(await patient, "two");
+});
+
+test("nobody waits for long for a read of others that hangs", async () => {
+  const { clock, reads, ask, settle } = open();
+  const hanging = ask();
+  await settle();
+  const later = [ask(), ask()];
+  await settle();
+  await clock.advance(99);
+  assert.equal(reads.length, 1);
+  await clock.advance(1);
+  await settle();
+  assert.equal(reads.length, 2);
+  reads[1]?.resolve("new");
+  assert.deepEqual(await Promise.all(later), ["new", "new"]);
+  reads[0]?.resolve("late");
+  assert.equal(await hanging, "late");
 });

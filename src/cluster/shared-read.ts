@@ -1,3 +1,4 @@
+import type { Clock } from "../clock.ts";
 import { untilAborted } from "./until-aborted.ts";
 
 /**
@@ -5,16 +6,21 @@ import { untilAborted } from "./until-aborted.ts";
  * who comes while a read is under way waits for the next one, together with all others that came meanwhile. So a burst
  * costs two reads, and nobody is told what was true before he asked.
  *
- * @param read is not tied to a caller: it has to end by itself
+ * @param needs.read is not tied to a caller: it has to end by itself
+ * @param needs.patienceMs the next read begins then at the latest, so that one that hangs is waited for by nobody else
  * @returns rejects with what the read rejects with, or, for this caller alone, with the reason of his signal
  */
-export function createSharedRead<T>(read: () => Promise<T>): (signal: AbortSignal) => Promise<T> {
+export function createSharedRead<T>(needs: {
+  readonly read: () => Promise<T>;
+  readonly patienceMs: number;
+  readonly clock: Clock;
+}): (signal: AbortSignal) => Promise<T> {
   let running: Promise<T> | undefined;
   let next: Promise<T> | undefined;
 
   function begin(): Promise<T> {
     const begun = Promise.resolve()
-      .then(read)
+      .then(needs.read)
       .finally(() => {
         if (running === begun) running = undefined;
       });
@@ -22,14 +28,20 @@ export function createSharedRead<T>(read: () => Promise<T>): (signal: AbortSigna
     return begun;
   }
 
+  /** Resolves when `read` has ended, well or not, or has taken too long. */
+  async function ended(read: Promise<T>): Promise<void> {
+    const stop = new AbortController();
+    const tooLong = needs.clock.sleep(needs.patienceMs, stop.signal).catch(() => undefined); // it ended before
+    await Promise.race([read.catch(() => undefined), tooLong]); // its own callers hear of a failure
+    stop.abort();
+  }
+
   function join(): Promise<T> {
     if (running === undefined) return begin();
-    next ??= running
-      .catch(() => undefined) // its own callers hear of it
-      .then(() => {
-        next = undefined;
-        return begin();
-      });
+    next ??= ended(running).then(() => {
+      next = undefined;
+      return begin();
+    });
     return next;
   }
 

@@ -53,8 +53,8 @@ export type EnsureNeeds = {
 };
 
 const inlineLimitMs = 800;
-/** One read serves all namespaces, so that one that hangs must not cost any of them its whole time. */
-const compiledLimitMs = 400;
+/** One read of the compiled state serves all namespaces; one that hangs must not cost others their time. */
+const compiledPatienceMs = 100;
 
 /** What one flight is about. */
 type Wanted = { readonly name: string; readonly namespace: ObservedNamespace; readonly state: Compiled };
@@ -69,9 +69,11 @@ export function createSecretEnsure(needs: EnsureNeeds): SecretEnsure {
   const memory = createEnsureMemory({ clock, namespaces, pullSecrets });
   const flights = new Map<string, Promise<SecretState>>();
   const meter = createMeter(needs.metrics);
-  const readNewest = createSharedRead(() =>
-    withDeadline(clock, compiledLimitMs, new AbortController().signal, needs.readCompiled),
-  );
+  const readNewest = createSharedRead({
+    read: () => withDeadline(clock, inlineLimitMs, new AbortController().signal, needs.readCompiled),
+    patienceMs: compiledPatienceMs,
+    clock,
+  });
 
   /** What can be said without asking anybody; undefined: the API has to be asked. */
   function known(name: string): SecretState | undefined {
