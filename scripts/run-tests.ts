@@ -34,7 +34,7 @@ const suites: Readonly<Record<string, Suite>> = {
     timeoutMs: 600_000,
     filesAtOnce: availableParallelism(),
   },
-  kind: { globs: ["test/kind/**/*.test.ts"], atLeast: 44, timeoutMs: 3_600_000, filesAtOnce: 1 },
+  kind: { globs: ["test/kind/**/*.test.ts"], atLeast: 44, timeoutMs: 1_200_000, filesAtOnce: 1 },
 };
 
 /** What a suite needs before it starts; each gives back what undoes it. */
