@@ -23,7 +23,7 @@ export type RegistryFlags = {
 };
 
 /** Longer than it takes to replace the pod of a registry on a volume. */
-const patienceMs = 15_000;
+const patienceMs = 30_000;
 
 /** Adds the flags to a command. */
 export function addRegistryFlags(command: Command): Command {
