@@ -5,7 +5,7 @@ import { runUntil } from "../cluster/run-until.ts";
 import { registryCertificateSecretName, registryKeysSecretName, tokenAuthoritySecretName } from "../config/names.ts";
 import { createAccessChoice } from "../leader/access-choice.ts";
 import { createCredentialFinalizer } from "../leader/credential-finalizer.ts";
-import { createDefaults } from "../leader/defaults.ts";
+import { createDefaults, tryDefaults } from "../leader/defaults.ts";
 import { createNodesRelease } from "../leader/nodes-release.ts";
 import { createObjectStatuses } from "../leader/object-statuses.ts";
 import { createStatusWriter } from "../leader/status.ts";
@@ -245,6 +245,7 @@ export function createServeLeader(
       log.info("leading");
       await waitForStores(replica, signal);
       if (signal.aborted) return;
+      if (options.defaults) await tryDefaults({ api, namespace, log }, signal);
       followFiles();
       registryQueue.add(reconcileKey);
       await runUntil(signal, components);

@@ -45,6 +45,17 @@ export async function createDefaultsOnce(
   return true;
 }
 
+const firstTryMs = 5_000;
+
+/** One try before anything is compiled, so that nothing is Ready without them; createDefaults goes on where it fails. */
+export async function tryDefaults(needs: Parameters<typeof createDefaultsOnce>[0], signal: AbortSignal): Promise<void> {
+  try {
+    await createDefaultsOnce(needs, AbortSignal.any([signal, AbortSignal.timeout(firstTryMs)]));
+  } catch (error) {
+    if (!signal.aborted) needs.log.warn({ err: error }, "the default objects were not created yet; it is tried again");
+  }
+}
+
 /** The same for a leader, tried again until the API server has answered: at a failure nothing else has to wait. */
 export function createDefaults(needs: {
   readonly api: ClusterApi;
