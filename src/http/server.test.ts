@@ -87,6 +87,10 @@ async function servedName(port: number): Promise<string> {
   return String(subject.CN);
 }
 
+function openSockets(): number {
+  return process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
+}
+
 describe("the https server", () => {
   test("waits for its first certificate", async () => {
     const certificate = createSource();
@@ -192,6 +196,25 @@ describe("the https server", () => {
     await clock.advance(20_000);
     await running;
     await hanging;
+  });
+
+  test("a connection that is ending by itself when the rest is cut leaves nothing behind", {
+    timeout: 20_000,
+  }, async () => {
+    const atRest = openSockets();
+    const { server, clock, running, stop } = await start(async (_request, response) => {
+      // Its end has begun then, and takes a turn of the event loop.
+      response.once("finish", () => clock.advance(20_000));
+      stop();
+      await clock.whenSleeping();
+      await clock.advance(5_000);
+      await clock.whenSleeping();
+      response.writeHead(200, { Connection: "close" }).end("done");
+    });
+    const answered = ask(server.port() ?? 0);
+    await running;
+    assert.equal((await answered).body, "done");
+    while (openSockets() > atRest) await new Promise((resolve) => setImmediate(resolve));
   });
 
   test("one client address has a limited number of connections", async () => {

@@ -6,6 +6,7 @@ import type { Clock } from "../clock.ts";
 import type { Component } from "../cluster/component.ts";
 import type { Log } from "../log.ts";
 import type { CertificateSource } from "../tls/serving-certificate.ts";
+import { type Connections, trackConnections } from "./connections.ts";
 import { createNamedContext } from "./named-context.ts";
 import { answerRejections, type Rejection } from "./rejection.ts";
 
@@ -101,7 +102,7 @@ export function createHttpsServer(needs: HttpsServerNeeds): HttpsServer {
       });
       if (needs.rejection !== undefined) answerRejections(server, needs.rejection);
       limitConnections(server, limits.connectionsPerClient);
-      const sockets = trackSockets(server);
+      const connections = trackConnections(server);
       needs.certificate.onChange(() => reloadCertificate(server, needs));
       await listen(server, needs);
       listening = server;
@@ -109,7 +110,7 @@ export function createHttpsServer(needs: HttpsServerNeeds): HttpsServer {
       await aborted(stop);
       draining = true;
       needs.onDrain?.();
-      await drain(server, { ...needs, sockets }, limits);
+      await drain(server, { ...needs, connections }, limits);
       listening = undefined;
     },
   };
@@ -164,16 +165,6 @@ function reloadCertificate(server: Server, needs: HttpsServerNeeds): void {
   }
 }
 
-/** The TCP sockets under the connections that are open. */
-function trackSockets(server: Server): ReadonlySet<Socket> {
-  const sockets = new Set<Socket>();
-  server.on("connection", (socket: Socket) => {
-    sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
-  });
-  return sockets;
-}
-
 /** Cuts a connection beyond the limit of its client address. */
 function limitConnections(server: Server, limit: number): void {
   const counts = new Map<string, number>();
@@ -204,7 +195,7 @@ async function listen(server: Server, needs: HttpsServerNeeds): Promise<void> {
 
 async function drain(
   server: Server,
-  needs: HttpsServerNeeds & { readonly sockets: ReadonlySet<Socket> },
+  needs: HttpsServerNeeds & { readonly connections: Connections },
   limits: HttpsServerLimits,
 ): Promise<void> {
   const forever = new AbortController().signal;
@@ -215,9 +206,7 @@ async function drain(
   const grace = needs.clock.sleep(limits.graceMs, ended.signal).then(
     () => {
       needs.log.warn({ server: needs.name }, "connections did not end in time and are cut");
-      // A reset, not an end behind what is still to be sent: with a pod its network goes as well, and a client that reads
-      // slowly would wait for the rest for ever.
-      for (const socket of needs.sockets) socket.resetAndDestroy();
+      needs.connections.cut();
       server.closeAllConnections();
     },
     () => undefined,
