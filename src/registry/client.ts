@@ -50,6 +50,8 @@ export type RegistryClientNeeds = {
   readonly ca: () => string | undefined;
   readonly serverName?: string;
   readonly login: () => Login | undefined;
+  /** What may be repeated is, for so long, while the registry is away: its pod may be being replaced. 0 unless given. */
+  readonly patienceMs?: number;
   readonly clock: Clock;
   readonly random: Random;
 };
@@ -65,8 +67,9 @@ export function createRegistryClient(needs: RegistryClientNeeds): RegistryClient
     ca: needs.ca,
     ...(needs.serverName === undefined ? {} : { serverName: needs.serverName }),
   });
-  const session = createSession({ exchange, login: needs.login, clock: needs.clock, random: needs.random });
-  const uploads = createUploads({ session, clock: needs.clock, random: needs.random });
+  const { patienceMs = 0, clock, random } = needs;
+  const session = createSession({ exchange, login: needs.login, patienceMs, clock, random });
+  const uploads = createUploads({ session, patienceMs, clock, random });
   const read = (repository: string, path: string, signal: AbortSignal) => ({
     path: `/v2/${repository}/${path}`,
     scope: pullScope(repository),

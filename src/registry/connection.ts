@@ -7,19 +7,37 @@ import { type ConnectionOptions, connect as connectTls } from "node:tls";
 export type Connect = () => Promise<Duplex>;
 
 /**
- * A plain TCP connection.
+ * A first packet that is lost is sent again after one second and after three. One that was sent to a pod in the moment
+ * in which it went away is never answered, however often it is sent: the next connection goes to the new pod.
+ */
+const tcpWithinMs = 5_000;
+/** On a connection that stands. */
+const handshakeWithinMs = 10_000;
+
+/** A connection that took too long; its code is the one that the kernel would give in the end. */
+class ConnectTimeoutError extends Error {
+  override readonly name = "ConnectTimeoutError";
+  readonly code = "ETIMEDOUT";
+}
+
+/**
+ * A plain TCP connection; it fails with ETIMEDOUT when it does not stand in time, 5 s unless given.
  *
  * @param address `host:port`, an IPv6 host in brackets
  */
-export function createTcpConnect(address: string): Connect {
+export function createTcpConnect(address: string, withinMs = tcpWithinMs): Connect {
   const { hostname, port } = new URL(`tcp://${address}`);
   const host = hostname.replace(/^\[|\]$/g, "");
   return () =>
     new Promise((resolve, reject) => {
       const socket = connectTcp({ host, port: Number(port) });
+      socket.setTimeout(withinMs, () => {
+        socket.destroy(new ConnectTimeoutError(`${address} takes no connection within ${withinMs} ms`));
+      });
       socket.once("error", reject);
       socket.once("connect", () => {
         socket.off("error", reject);
+        socket.removeAllListeners("timeout").setTimeout(0);
         socket.setNoDelay(true);
         resolve(socket);
       });
@@ -57,13 +75,18 @@ export async function openConnection(needs: ConnectionNeeds): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     const socket = connectTls(options);
     const fail = (error: Error) => {
+      clearTimeout(late);
       transport.destroy();
       reject(error);
     };
+    const late = setTimeout(() => {
+      socket.destroy(new ConnectTimeoutError(`no TLS handshake within ${handshakeWithinMs} ms`));
+    }, handshakeWithinMs);
     socket.once("error", fail);
     // A tunnel that ends in the middle of the handshake gives no error by itself.
     transport.once("close", () => socket.destroy(new Error("the connection ended during the TLS handshake")));
     socket.once("secureConnect", () => {
+      clearTimeout(late);
       socket.off("error", fail);
       resolve(socket);
     });

@@ -10,7 +10,7 @@ import { createRegistryClient, type RegistryClient } from "./client.ts";
 import { type ClusterAccess, findReadyPod, readClusterAccess, readLogin } from "./cluster-access.ts";
 import type { Connect } from "./connection.ts";
 import { forwardedPort } from "./hosting-document.ts";
-import { isRetryable, RegistryError } from "./registry-error.ts";
+import { isPassing, RegistryError } from "./registry-error.ts";
 
 /** The user's machine to the local registry: which way works, and what the registry is called. */
 export type Reached = {
@@ -39,8 +39,9 @@ export type ReachNeeds = {
   /** undefined: the cluster is not asked, which needs `url` and `login`. */
   readonly cluster: { readonly api: ClusterApi; readonly portForward: () => PortForward } | undefined;
   /**
-   * While nothing answers it goes on trying for so long: a pod of the registry that is replaced is back in seconds. A
-   * refused login, a name that does not resolve and a certificate that does not verify are told at once.
+   * While nothing answers it goes on trying for so long, and so does the client that is found: a pod of the registry
+   * that is replaced is back in seconds. A refused login, a name that does not resolve and a certificate that does not
+   * verify are told at once.
    */
   readonly patienceMs: number;
   readonly clock: Clock;
@@ -93,7 +94,7 @@ type Fault = { readonly text: string; readonly mayPass: boolean };
 
 /** Each way once, until one answers. */
 async function tryWays(
-  needs: Pick<ReachNeeds, "clock" | "random">,
+  needs: Pick<ReachNeeds, "patienceMs" | "clock" | "random">,
   attempt: { readonly ways: readonly Way[]; readonly login: Login; readonly signal: AbortSignal },
 ): Promise<{
   readonly found?: { readonly client: RegistryClient; readonly way: Way };
@@ -106,6 +107,7 @@ async function tryWays(
       ...(way.connect === undefined ? {} : { connect: way.connect }),
       ca: () => way.ca,
       login: () => attempt.login,
+      patienceMs: needs.patienceMs,
       clock: needs.clock,
       random: needs.random,
     });
@@ -171,25 +173,10 @@ async function tryPing(client: RegistryClient, clock: Clock, signal: AbortSignal
     if (error instanceof RegistryError && error.status === 401) {
       return { text: "the login was refused (401)", mayPass: false };
     }
-    if (error instanceof RegistryError) return { text: error.message, mayPass: mayPass(error) };
+    if (error instanceof RegistryError) return { text: error.message, mayPass: isPassing(error) };
     if (error instanceof SlipwayError) return { text: error.message, mayPass: true };
     throw error;
   } finally {
     timer.abort();
   }
-}
-
-/** What a registry gives that is coming back; REGISTRY_UNREACHABLE is a tunnel without a ready pod. */
-const passing: ReadonlySet<string> = new Set([
-  "ECONNREFUSED",
-  "ECONNRESET",
-  "EHOSTUNREACH",
-  "EPIPE",
-  "ETIMEDOUT",
-  "NO_ANSWER",
-  "REGISTRY_UNREACHABLE",
-]);
-
-function mayPass(error: RegistryError): boolean {
-  return error.status === 0 ? passing.has(error.code) : isRetryable(error);
 }

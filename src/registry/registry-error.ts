@@ -32,3 +32,21 @@ export function isRetryable(error: unknown): boolean {
   if (error.status === 507) return false;
   return error.status === 0 || error.status === 408 || error.status === 429 || error.status >= 500;
 }
+
+/** What a registry gives that is coming back; REGISTRY_UNREACHABLE is a tunnel without a ready pod. */
+const passing: ReadonlySet<string> = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EHOSTUNREACH",
+  "EPIPE",
+  "ETIMEDOUT",
+  "NO_ANSWER",
+  "REGISTRY_UNREACHABLE",
+  "TUNNEL_BROKEN",
+]);
+
+/** Whether waiting may help: a certificate that does not verify, or a name that does not resolve, stays as it is. */
+export function isPassing(error: unknown): boolean {
+  if (!(error instanceof RegistryError)) return false;
+  return error.status === 0 ? passing.has(error.code) : isRetryable(error);
+}

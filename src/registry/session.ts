@@ -4,14 +4,15 @@ import type { Login } from "../credential/login.ts";
 import { discardBody, expectStatus } from "./answer.ts";
 import { createAuthorization } from "./authorization.ts";
 import type { Exchange, ExchangeRequest } from "./exchange.ts";
-import { isRetryable, RegistryError } from "./registry-error.ts";
+import { createPatience } from "./patience.ts";
+import { isRetryable } from "./registry-error.ts";
 
 export type SessionRequest = Omit<ExchangeRequest, "headers"> & {
   readonly headers?: Readonly<Record<string, string>>;
   /** As in the token specification: `repository:demo/app:pull`, several separated by spaces. */
   readonly scope: string;
   readonly expect: readonly number[];
-  /** Attempts in all when the registry does not answer or is busy; 1 unless given. */
+  /** It may be repeated: attempts in all when the registry does not answer or is busy; 1 unless given. */
   readonly attempts?: number;
 };
 
@@ -22,16 +23,15 @@ export type Session = {
   send(request: SessionRequest): Promise<IncomingMessage>;
 };
 
-const firstDelayMs = 100;
-const longestDelayMs = 5_000;
-
 export function createSession(needs: {
   readonly exchange: Exchange;
   readonly login: () => Login | undefined;
+  /** A request that may be repeated is, beyond its attempts, for so long. */
+  readonly patienceMs: number;
   readonly clock: Clock;
   readonly random: Random;
 }): Session {
-  const { exchange, clock, random } = needs;
+  const { exchange, clock } = needs;
   const authorization = createAuthorization(needs);
 
   async function sendAuthorized(request: SessionRequest): Promise<IncomingMessage> {
@@ -56,22 +56,17 @@ export function createSession(needs: {
   return {
     origin: exchange.origin,
     async send(request) {
-      const attempts = request.attempts ?? 1;
-      for (let attempt = 1; ; attempt++) {
+      const { attempts = 1, signal } = request;
+      const patience = createPatience(needs, { attempts, patienceMs: attempts > 1 ? needs.patienceMs : 0 });
+      for (;;) {
         try {
           return await sendAuthorized(request);
         } catch (error) {
-          if (attempt >= attempts || !isRetryable(error) || request.signal.aborted) throw error;
-          await clock.sleep(retryDelayMs(error, attempt, random), request.signal);
+          const delayMs = isRetryable(error) ? patience.afterFailure(error) : undefined;
+          if (delayMs === undefined) throw error;
+          await clock.sleep(delayMs, signal);
         }
       }
     },
   };
-}
-
-/** Full jitter below a doubling ceiling, or what the registry asks for. Milliseconds. */
-export function retryDelayMs(error: unknown, attempt: number, random: Random): number {
-  const asked = error instanceof RegistryError ? error.retryAfterMs : undefined;
-  if (asked !== undefined) return Math.min(asked, longestDelayMs * 6);
-  return random() * Math.min(longestDelayMs, firstDelayMs * 2 ** attempt);
 }

@@ -2,8 +2,9 @@ import type { IncomingMessage } from "node:http";
 import type { Clock, Random } from "../clock.ts";
 import { discardBody } from "./answer.ts";
 import type { Blob } from "./blob.ts";
+import { createPatience, type Patience } from "./patience.ts";
 import { isRetryable, RegistryError } from "./registry-error.ts";
-import { retryDelayMs, type Session } from "./session.ts";
+import type { Session } from "./session.ts";
 
 export type UploadOptions = {
   /** Called with the bytes of this blob that the registry has confirmed or that are on their way. */
@@ -27,15 +28,17 @@ const finishIdleMs = 300_000;
 
 /** An upload in progress: where the next bytes go, and how many the registry has. */
 type Upload = { readonly location: string; readonly offset: number };
-type UploadProgress = { upload: Upload | undefined; failures: number };
+type UploadProgress = { upload: Upload | undefined; readonly patience: Patience };
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs */
 export function createUploads(needs: {
   readonly session: Session;
+  /** Beyond its attempts an upload goes on trying for so long after its last progress. */
+  readonly patienceMs: number;
   readonly clock: Clock;
   readonly random: Random;
 }): Uploads {
-  const { session, clock, random } = needs;
+  const { session, clock, patienceMs } = needs;
 
   async function begin(repository: string, signal: AbortSignal): Promise<Upload> {
     const path = `/v2/${repository}/blobs/uploads/`;
@@ -116,7 +119,7 @@ export function createUploads(needs: {
     progress.upload ??= await begin(repository, options.signal);
     while (blob.size - progress.upload.offset > chunkBytes) {
       progress.upload = await sendChunk(repository, blob, progress.upload, options);
-      progress.failures = 0;
+      progress.patience.progressed();
     }
     await finish(repository, blob, progress.upload, options);
   }
@@ -128,9 +131,10 @@ export function createUploads(needs: {
     blob: Blob,
     options: UploadOptions & { readonly progress: UploadProgress },
   ): Promise<boolean> {
-    const { progress, signal, attempts = defaultAttempts } = options;
-    if (!mayGoOn(error) || ++progress.failures >= attempts) throw error;
-    await clock.sleep(retryDelayMs(error, progress.failures, random), signal);
+    const { progress, signal } = options;
+    const delayMs = mayGoOn(error) ? progress.patience.afterFailure(error) : undefined;
+    if (delayMs === undefined) throw error;
+    await clock.sleep(delayMs, signal);
     if (await hasArrived(repository, blob.digest, signal)) return true;
     progress.upload = progress.upload && (await recall(repository, progress.upload, signal));
     options.onProgress?.(progress.upload?.offset ?? 0);
@@ -139,7 +143,8 @@ export function createUploads(needs: {
 
   return {
     async upload(repository, blob, options) {
-      const progress: UploadProgress = { upload: undefined, failures: 0 };
+      const { attempts = defaultAttempts } = options;
+      const progress: UploadProgress = { upload: undefined, patience: createPatience(needs, { attempts, patienceMs }) };
       for (;;) {
         try {
           return await attempt(repository, blob, options, progress);
