@@ -41,6 +41,7 @@ type Flags = SelectionFlags & {
   readonly port: string;
   readonly operationsPort: string;
   readonly distributionUrl: string;
+  readonly storeDirectory?: string;
   readonly namespace: string;
   readonly kubeconfig?: string;
   readonly logLevel: LogOptions["level"];
@@ -62,6 +63,13 @@ export const run: CommandRun = async (context) => {
     .addOption(
       environmentOption("--distribution-url <url>", "SLIPWAY_DISTRIBUTION_URL", "where Distribution listens") //
         .default(`http://127.0.0.1:${distributionPort}`),
+    )
+    .addOption(
+      environmentOption(
+        "--store-directory <path>",
+        "SLIPWAY_STORE_DIRECTORY",
+        "the root directory of Distribution's storage, readable here; what it holds is measured",
+      ),
     )
     .addOption(
       environmentOption("--namespace <name>", "SLIPWAY_NAMESPACE", "the namespace of Slipway's own Secrets") //
@@ -99,6 +107,7 @@ async function serveGateway(flags: Flags, context: CommandContext): Promise<numb
     namespace: flags.namespace,
     selection: readSelection(flags),
     distributionUrl: parseUrl("--distribution-url", flags.distributionUrl),
+    storeDirectory: flags.storeDirectory,
     listen: {
       port: parsePort("--port", flags.port),
       lingerMs: parseSeconds("--linger", flags.linger),
@@ -117,6 +126,8 @@ export type GatewayOptions = {
   readonly namespace: string;
   readonly selection: NamespaceSelection;
   readonly distributionUrl: string;
+  /** Absent where the storage is no volume. */
+  readonly storeDirectory?: string | undefined;
   readonly listen: {
     readonly port: number;
     readonly host?: string;
@@ -156,6 +167,7 @@ export async function runGateway(options: GatewayOptions, log: Log, stop: AbortS
   const localRegistries = collection(resources.localRegistries, false);
   const gateway = createGateway({
     distributionUrl: options.distributionUrl,
+    storeDirectory: options.storeDirectory,
     namespace,
     selection: options.selection,
     secrets,

@@ -160,6 +160,7 @@ export function createServeLeader(
       return { state: replica.catalogue.state(), fault: fault instanceof Error ? fault.message : undefined };
     },
     nodes: () => nodesStatus(replica.plan(), replica.nodesNow()),
+    bytesUsed: replica.feed.bytesUsed,
     nodeAddress: () => stores.nodes.list().flatMap((node) => node.addresses)[0],
     checkWebhook: (signal) => checkWebhook(api, `${replica.compiled()?.registry?.host ?? "slipway"}/probe`, signal),
     randomBytes,

@@ -76,6 +76,8 @@ export type LocalRegistryStatus = {
     readonly summary: string;
     readonly failing?: readonly { readonly name: string; readonly reason: string }[];
   };
+  /** Sizes of all files on the registry's volume; absent while unknown, on S3, and with `external`. */
+  readonly bytesUsed?: number;
 };
 
 export const defaultSharedRepositories: readonly string[] = ["docker.io/library/**"];

@@ -33,6 +33,8 @@ export function createCatalogueStreams(needs: {
   /** Accepted key generations. */
   readonly generations: () => readonly number[];
   readonly isReadOnly: () => boolean;
+  /** What the registry's volume holds; undefined while unknown, and where there is no volume. */
+  readonly bytesUsed: () => number | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }): CatalogueStreams {
@@ -87,18 +89,22 @@ async function stream(needs: StreamNeeds, response: ServerResponse, ended: Abort
     response.write(`${JSON.stringify(event)}\n`);
     if (response.writableLength > backlogLimitBytes) response.destroy();
   };
+  const state = () => {
+    const bytesUsed = needs.bytesUsed();
+    return { generations: needs.generations(), ...(bytesUsed === undefined ? {} : { bytesUsed }) };
+  };
   response.writeHead(200, { "Content-Type": "application/x-ndjson", "Cache-Control": "no-store" });
   const unsubscribe = needs.hub.subscribe(write);
   write({
     type: "hello",
     protocol: streamProtocolVersion,
-    generations: needs.generations(),
     readOnly: needs.isReadOnly(),
+    ...state(),
   });
   try {
     while (!stop.aborted) {
       await needs.clock.sleep(streamHeartbeatMs, stop);
-      write({ type: "heartbeat", generations: needs.generations() });
+      write({ type: "heartbeat", ...state() });
     }
   } catch (error) {
     if (!stop.aborted) throw error;

@@ -33,6 +33,8 @@ import { createRegistrySecrets, type RegistrySecrets } from "./registry-secrets.
 import { createRegistryView } from "./registry-view.ts";
 import { remembered } from "./remembered.ts";
 import { createStanding } from "./standing.ts";
+import { createStoreGauge, type StoreGauge } from "./store-gauge.ts";
+import { measureStore } from "./store-size.ts";
 import { createThrottle } from "./throttle.ts";
 import { createTokenIssuer, createTokenVerifier } from "./token.ts";
 import { createTokenEndpoint } from "./token-endpoint.ts";
@@ -68,6 +70,8 @@ export type GatewayNeeds = {
     readonly graceMs?: number;
   };
   readonly forwardLimits?: ForwardLimits;
+  /** The root directory of Distribution's storage, where it is a volume; what it holds is then measured and told. */
+  readonly storeDirectory?: string | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Registry;
@@ -90,7 +94,8 @@ const restMs = 30_000;
 
 export function createGateway(needs: GatewayNeeds): Gateway {
   const secrets = createRegistrySecrets({ ...needs.secrets, namespace: needs.namespace, log: needs.log });
-  const served = createHandler(needs, secrets);
+  const store = storeGauge(needs);
+  const served = createHandler(needs, secrets, store);
   const { lingerMs, graceMs = 20_000 } = needs.listen;
   const server = createHttpsServer({
     name: "gateway",
@@ -121,7 +126,7 @@ export function createGateway(needs: GatewayNeeds): Gateway {
     port: server.port,
     async run(stop) {
       try {
-        await server.run(stop);
+        await Promise.all([server.run(stop), store?.run(stop)]);
       } finally {
         served.close();
       }
@@ -141,8 +146,14 @@ function readiness(needs: GatewayNeeds, secrets: RegistrySecrets, isListening: (
   };
 }
 
+function storeGauge(needs: GatewayNeeds): StoreGauge | undefined {
+  const { storeDirectory } = needs;
+  if (storeDirectory === undefined) return undefined;
+  return createStoreGauge({ ...needs, measure: (signal) => measureStore(storeDirectory, signal) });
+}
+
 /** Everything behind the TLS server. */
-function createHandler(needs: GatewayNeeds, secrets: RegistrySecrets) {
+function createHandler(needs: GatewayNeeds, secrets: RegistrySecrets, store: StoreGauge | undefined) {
   const { clock, log, namespace } = needs;
   const registry = createRegistryView(needs);
   const signingKey = `${namespace}/${tokenSigningSecretName}`;
@@ -162,6 +173,7 @@ function createHandler(needs: GatewayNeeds, secrets: RegistrySecrets) {
     clock,
   });
   const hub = createEventHub();
+  if (store !== undefined) hub.subscribe(store.touch);
   const forwarder = createForwarder({
     url: needs.distributionUrl,
     ...(needs.forwardLimits === undefined ? {} : { limits: needs.forwardLimits }),
@@ -178,6 +190,7 @@ function createHandler(needs: GatewayNeeds, secrets: RegistrySecrets) {
     throttle,
     generations: () => secrets.keys().map((key) => key.generation),
     isReadOnly,
+    bytesUsed: () => store?.bytes(),
   });
   const endpoints: Endpoints = {
     token: createTokenEndpoint({ authenticator, authorizer, issuer, log }),

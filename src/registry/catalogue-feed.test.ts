@@ -164,6 +164,21 @@ test("a generation counts when every gateway has told it; none running tells not
   await until(() => feed.generations() === undefined);
 });
 
+test("what the volume holds is known from a heartbeat until the stream closes", async (t) => {
+  const gateway = await startGateway(t, empty);
+  const { feed, until } = startFeed(t, [gateway]);
+  await until(() => feed.hasReadOnce());
+  assert.equal(feed.bytesUsed(), undefined);
+  gateway.send({ type: "heartbeat", generations: [1], bytesUsed: 0 });
+  await until(() => feed.bytesUsed() === 0, 0);
+  gateway.send({ type: "heartbeat", generations: [1] });
+  await until(() => feed.bytesUsed() === undefined, 0);
+  gateway.send({ type: "heartbeat", generations: [1], bytesUsed: 7 });
+  await until(() => feed.bytesUsed() === 7, 0);
+  gateway.end();
+  await until(() => feed.bytesUsed() === undefined);
+});
+
 test("gateways that go are left, and without any the catalogue is lost", async (t) => {
   const gateway = await startGateway(t, empty);
   let endpoints: readonly string[] = [gateway.address];

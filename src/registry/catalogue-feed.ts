@@ -12,6 +12,8 @@ import { createCatalogueStream, type StreamListener } from "./stream.ts";
 export type CatalogueFeed = Component & {
   /** Key generations that every running gateway accepts; undefined while one of them has not told, or none runs. */
   generations(): ReadonlySet<number> | undefined;
+  /** What the registry's volume holds, as a gateway last told; undefined while none does. */
+  bytesUsed(): number | undefined;
   /** Whether the catalogue has been read once since this process started. */
   hasReadOnce(): boolean;
   /** Whether there is anything to read: a registry, and a gateway or an address for it. */
@@ -41,7 +43,13 @@ export type CatalogueFeedNeeds = {
   readonly metrics?: Registry;
 };
 
-type Gateway = { readonly stop: AbortController; generations: readonly number[] | undefined; ended: Promise<void> };
+type Gateway = {
+  readonly stop: AbortController;
+  /** undefined while its stream is closed. */
+  generations: readonly number[] | undefined;
+  bytesUsed: number | undefined;
+  ended: Promise<void>;
+};
 
 const endpointPollMs = 1_000;
 const repairMs = 600_000;
@@ -80,16 +88,16 @@ export function createCatalogueFeed(needs: CatalogueFeedNeeds): CatalogueFeed {
 
   const listenerOf = (gateway: Gateway): StreamListener => ({
     opened(hello) {
-      gateway.generations = hello.generations;
+      note(gateway, hello);
       settleState();
       askListing();
     },
     event(event) {
-      if (event.type === "heartbeat") gateway.generations = event.generations;
+      if (event.type === "heartbeat") note(gateway, event);
       catalogue.apply(event);
     },
     closed() {
-      gateway.generations = undefined;
+      note(gateway, {});
       sawGap = true;
       settleState();
     },
@@ -97,7 +105,12 @@ export function createCatalogueFeed(needs: CatalogueFeedNeeds): CatalogueFeed {
 
   const openGateway = (endpoint: string, stop: AbortSignal): void => {
     const ending = new AbortController();
-    const gateway: Gateway = { stop: ending, generations: undefined, ended: Promise.resolve() };
+    const gateway: Gateway = {
+      stop: ending,
+      generations: undefined,
+      bytesUsed: undefined,
+      ended: Promise.resolve(),
+    };
     gateways.set(endpoint, gateway);
     const stream = createCatalogueStream({
       endpoint,
@@ -190,11 +203,21 @@ export function createCatalogueFeed(needs: CatalogueFeedNeeds): CatalogueFeed {
       if (first === undefined || told.includes(undefined)) return undefined;
       return new Set(first.filter((generation) => told.every((others) => others?.includes(generation) === true)));
     },
+    // One volume has one gateway; during a change of pods the one that goes has closed its stream.
+    bytesUsed: () => [...gateways.values()].find((gateway) => gateway.bytesUsed !== undefined)?.bytesUsed,
     hasReadOnce: () => readOnce,
     hasSource: () => needs.client() !== undefined && (!needs.hasStream() || needs.endpoints().length > 0),
     lastFault: () => fault,
     wake: () => wake.resolve(),
   };
+}
+
+function note(
+  gateway: Gateway,
+  told: { readonly generations?: readonly number[]; readonly bytesUsed?: number | undefined },
+): void {
+  gateway.generations = told.generations;
+  gateway.bytesUsed = told.bytesUsed;
 }
 
 function registerGauges(

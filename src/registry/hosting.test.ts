@@ -68,6 +68,8 @@ for (const { name, spec, facts: found } of goldens) {
 
 const kinds = (spec: LocalRegistrySpec, found: Partial<HostingFacts> = {}) =>
   decideHosting(spec, { ...facts, ...found }).objects.map(({ resource }) => resource.kind);
+/** What a gateway beside a volume is told. */
+const measured = ["--store-directory", "/var/lib/registry"];
 const reasons = (spec: LocalRegistrySpec, found: Partial<HostingFacts> = {}) =>
   decideHosting(spec, { ...facts, ...found }).findings.map(({ reason }) => reason);
 
@@ -104,7 +106,7 @@ test("the gateway serves the namespaces that serve does", () => {
     const spec = deployment.object.spec as { template: { spec: { containers: { args: string[] }[] } } };
     return spec.template.spec.containers[0];
   };
-  assert.deepEqual(gateway(optInSelection)?.args, ["gateway", "--linger", "0", "--grace", "1"]);
+  assert.deepEqual(gateway(optInSelection)?.args, ["gateway", "--linger", "0", "--grace", "1", ...measured]);
   const optOut = ["--inject-mode", "opt-out", "--exclude-namespaces", "legacy,kube-public"];
   assert.deepEqual(gateway({ mode: "OptOut", excluded: ["legacy", "kube-public"] })?.args, [
     "gateway",
@@ -112,6 +114,7 @@ test("the gateway serves the namespaces that serve does", () => {
     "0",
     "--grace",
     "1",
+    ...measured,
     ...optOut,
   ]);
 });
@@ -126,7 +129,7 @@ test("a pod that stands alone ends at once, one of several answers until the oth
     return template.spec.containers;
   };
   const [alone, itsRegistry] = containers({});
-  assert.deepEqual(alone?.args, ["gateway", "--linger", "0", "--grace", "1"]);
+  assert.deepEqual(alone?.args, ["gateway", "--linger", "0", "--grace", "1", ...measured]);
   assert.equal(itsRegistry?.lifecycle, undefined);
   const [oneOfTwo, theirRegistry] = containers({
     storage: { s3: { bucket: "images", credentialsSecretRef: { name: "s3" } } },
@@ -146,4 +149,23 @@ test("a new token CA or a new secret rolls the pod, nothing else does", () => {
   assert.equal(annotations({}), annotations({ claim: undefined }));
   assert.notEqual(annotations({}), annotations({ tokenAuthority }));
   assert.notEqual(annotations({}), annotations({ secretsHash: "1".repeat(64) }));
+});
+
+test("the gateway sees the volume that it measures, and may not write it; on S3 there is none", () => {
+  const s3 = { s3: { bucket: "images", credentialsSecretRef: { name: "s3" } } };
+  const existing = { persistentVolumeClaim: { existingClaim: "mine" } };
+  const claim = { metadata: { name: "mine" }, spec: {} };
+  const mount = (storage: LocalRegistrySpec["storage"]) => {
+    const found = { ...facts, claim, s3Credentials: { hasCa: false } };
+    const { objects } = decideHosting(storage === undefined ? {} : { storage }, found);
+    const deployment = objects.find(({ resource }) => resource.kind === "Deployment") ?? assert.fail();
+    const { template } = deployment.object.spec as {
+      template: { spec: { containers: readonly { volumeMounts: readonly { name: string }[] }[] } };
+    };
+    return template.spec.containers[0]?.volumeMounts.find(({ name }) => name === "data");
+  };
+  for (const storage of [undefined, existing, { ephemeral: {} }]) {
+    assert.deepEqual(mount(storage), { name: "data", mountPath: "/var/lib/registry", readOnly: true });
+  }
+  assert.equal(mount(s3), undefined);
 });

@@ -126,17 +126,17 @@ const containerSecurity = {
 };
 
 /**
- * @param isAlone no other pod takes over: the sooner it ends, the shorter the gap. A transfer that would hold up the next
- *   pod is cut after a second, and its client begins again there.
+ * @param onVolume the storage is a volume, which the gateway measures. Then no other pod takes over: the sooner it ends,
+ *   the shorter the gap. A transfer that would hold up the next pod is cut after a second, and its client begins again.
  */
-function gatewayContainer({ images, selection }: PodFacts, isAlone: boolean): Readonly<Record<string, unknown>> {
+function gatewayContainer({ images, selection }: PodFacts, onVolume: boolean): Readonly<Record<string, unknown>> {
   const probe = (path: string) => ({ httpGet: { path, port: "operations" } });
   return {
     name: "gateway",
     image: images.slipway,
     args: [
       "gateway",
-      ...(isAlone ? ["--linger", "0", "--grace", "1"] : []),
+      ...(onVolume ? ["--linger", "0", "--grace", "1", "--store-directory", dataDirectory] : []),
       ...(selection.mode === "OptOut" ? ["--inject-mode", "opt-out"] : []),
       ...(selection.excluded.length > 0 ? ["--exclude-namespaces", selection.excluded.join(",")] : []),
     ],
@@ -145,11 +145,14 @@ function gatewayContainer({ images, selection }: PodFacts, isAlone: boolean): Re
       { name: "registry", containerPort: gatewayPort, protocol: "TCP" },
       { name: "operations", containerPort: gatewayOperationsPort, protocol: "TCP" },
     ],
-    readinessProbe: { ...probe("/readyz"), periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 2 },
+    readinessProbe: { ...probe("/readyz"), periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 4 },
     livenessProbe: { ...probe("/livez"), periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 3 },
     resources: { requests: { cpu: "50m", memory: "64Mi" }, limits: { memory: "256Mi" } },
     securityContext: containerSecurity,
-    volumeMounts: [{ name: "token", mountPath: tokenDirectory, readOnly: true }],
+    volumeMounts: [
+      { name: "token", mountPath: tokenDirectory, readOnly: true },
+      ...(onVolume ? [{ name: "data", mountPath: dataDirectory, readOnly: true }] : []),
+    ],
   };
 }
 

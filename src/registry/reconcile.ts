@@ -60,6 +60,8 @@ export type LocalRegistryReconcilerNeeds = {
   readonly client: () => Pick<RegistryClient, "tryUpload"> | undefined;
   readonly catalogue: () => CatalogueReport;
   readonly nodes: () => NodesStatus;
+  /** What the registry's volume holds, as its gateway tells; undefined while unknown. */
+  readonly bytesUsed: () => number | undefined;
   /** An address of a node, for the NodePort's endpoint. */
   readonly nodeAddress: () => string | undefined;
   /** A dry-run Pod through the webhook, see leader/webhook-check.ts. */
@@ -195,6 +197,7 @@ export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeed
       nodes,
       webhook: await needs.checkWebhook(signal),
       endpoints,
+      bytesUsed: needs.bytesUsed(),
     });
     return report(registry, status, signal);
   }

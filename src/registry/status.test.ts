@@ -14,6 +14,7 @@ const good: StatusFacts = {
   },
   webhook: { kind: "mutated" },
   endpoints: { host: "localhost:5443", hostFromClusterNetwork: "registry.slipway-system.svc" },
+  bytesUsed: undefined,
 };
 const undecided: StatusFacts["nodes"] = {
   nodes: { ready: 0, total: 2, summary: "0/2" },
@@ -94,4 +95,12 @@ test("a node that fails does not take Ready away", () => {
 test("what the pods wait for is said", () => {
   const rollout = { available: 0, wanted: 1, isCurrent: true, waiting: ["gateway: ImagePullBackOff"] };
   assert.match(decideStatus({ ...good, rollout }).conditions[0]?.message ?? "", /ImagePullBackOff/);
+});
+
+test("what the volume holds is said while it is known, and only of a registry that is hosted here", () => {
+  const fields = (facts: Partial<StatusFacts>) => decideStatus({ ...good, ...facts }).fields;
+  assert.equal(fields({ bytesUsed: 0 }).bytesUsed, 0);
+  assert.equal(fields({ bytesUsed: 1_000 }).bytesUsed, 1_000);
+  assert.ok(!("bytesUsed" in fields({})));
+  assert.ok(!("bytesUsed" in fields({ bytesUsed: 1_000, spec: external })));
 });

@@ -36,6 +36,8 @@ export type StatusFacts = {
   readonly nodes: NodesStatus;
   readonly webhook: WebhookReport;
   readonly endpoints: RegistryEndpoints;
+  /** What the registry's volume holds; undefined while unknown. */
+  readonly bytesUsed: number | undefined;
 };
 
 export type StatusDecision = {
@@ -59,6 +61,8 @@ export function decideStatus(facts: StatusFacts): StatusDecision {
     fields: {
       endpoints: facts.endpoints,
       nodes: facts.nodes.nodes,
+      // Of a registry that is not hosted here it would be said about somebody else's volume.
+      ...(facts.bytesUsed === undefined || facts.spec.external !== undefined ? {} : { bytesUsed: facts.bytesUsed }),
     },
   };
 }

@@ -15,6 +15,7 @@ export type StreamEvent =
       /** Key generations that this gateway accepts; it may be handed out only when all gateways know it. */
       readonly generations: readonly number[];
       readonly readOnly: boolean;
+      readonly bytesUsed?: number;
     }
   /** A manifest was accepted. `tag` is null for a push by digest. */
   | { readonly type: "pushed"; readonly repository: string; readonly tag: string | null; readonly digest: string }
@@ -25,4 +26,5 @@ export type StreamEvent =
       readonly tag: string | null;
       readonly digest: string | null;
     }
-  | { readonly type: "heartbeat"; readonly generations: readonly number[] };
+  /** `bytesUsed`: what the registry's volume holds; absent while unknown, and where there is no volume. */
+  | { readonly type: "heartbeat"; readonly generations: readonly number[]; readonly bytesUsed?: number };

@@ -141,9 +141,10 @@ export function parseStreamEvent(line: string): StreamEvent | undefined {
         protocol: typeof value.protocol === "number" ? value.protocol : 0,
         generations: numbersOf(value.generations),
         readOnly: value.readOnly === true,
+        ...bytesUsedOf(value),
       };
     case "heartbeat":
-      return { type: "heartbeat", generations: numbersOf(value.generations) };
+      return { type: "heartbeat", generations: numbersOf(value.generations), ...bytesUsedOf(value) };
     case "pushed":
       return {
         type: "pushed",
@@ -181,6 +182,10 @@ function text(value: Readonly<Record<string, unknown>>, field: string): string {
 
 function textOrNull(value: Readonly<Record<string, unknown>>, field: string): string | null {
   return value[field] === null || value[field] === undefined ? null : text(value, field);
+}
+
+function bytesUsedOf({ bytesUsed }: Readonly<Record<string, unknown>>): { readonly bytesUsed?: number } {
+  return typeof bytesUsed === "number" && Number.isSafeInteger(bytesUsed) && bytesUsed >= 0 ? { bytesUsed } : {};
 }
 
 function numbersOf(value: unknown): readonly number[] {

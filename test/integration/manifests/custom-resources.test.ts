@@ -73,6 +73,7 @@ const localRegistryStatus: Required<LocalRegistryStatus> = {
   conditions: [condition],
   endpoints: { host: "localhost:1", hostFromContainerRuntime: "a.example:1", hostFromClusterNetwork: "a.example" },
   nodes: { mode: "HostsToml", ready: 1, total: 2, summary: "1/2", failing: [{ name: "b", reason: "PortTaken" }] },
+  bytesUsed: 1,
 };
 
 const fullPullCredential: Required<PullCredentialSpec> = {

@@ -64,6 +64,7 @@ describe("the reconciler of LocalRegistry at a real API server", () => {
         condition: { type: "NodesReady", status: "True", reason: "AllNodesPass", message: "" },
       }),
       nodeAddress: () => undefined,
+      bytesUsed: () => undefined,
       checkWebhook: async () => ({ kind: "mutated" }),
       randomBytes,
       clock: systemClock,
@@ -186,6 +187,22 @@ describe("the reconciler of LocalRegistry at a real API server", () => {
     await patch({ maintenance: { readOnly: true } });
     await subject.reconcile("default", signal);
     assert.equal(await readyReason(), "Serving");
+    await remove();
+  });
+
+  test("what the volume holds is in the status while a gateway tells it, and written once for each value", async () => {
+    await create({});
+    let bytesUsed: number | undefined = 7_000_000_000;
+    const subject = reconciler({ bytesUsed: () => bytesUsed });
+    const told = async () => ((await read()).status as { readonly bytesUsed?: number }).bytesUsed;
+    await subject.reconcile("default", signal);
+    assert.equal(await told(), 7_000_000_000);
+    const { resourceVersion } = (await read()).metadata;
+    await subject.reconcile("default", signal);
+    assert.equal((await read()).metadata.resourceVersion, resourceVersion);
+    bytesUsed = undefined;
+    await subject.reconcile("default", signal);
+    assert.equal(await told(), undefined);
     await remove();
   });
 
