@@ -16,6 +16,7 @@ import { limitRest } from "../http/rest.ts";
 import { createHttpsServer, type HttpHandler } from "../http/server.ts";
 import type { Log } from "../log.ts";
 import type { NamespaceSelection } from "../namespace/selection.ts";
+import { hostedCertificateNames } from "../registry/certificate-names.ts";
 import { catalogueStreamPath } from "../registry/stream-protocol.ts";
 import { secretValue } from "../tls/secret-data.ts";
 import { createSecretCertificateSource } from "../tls/serving-certificate.ts";
@@ -112,6 +113,8 @@ export function createGateway(needs: GatewayNeeds): Gateway {
       key: `${needs.namespace}/${registryProvidedCertificateSecretName}`,
       whenGone: "forget",
     }),
+    // Serve and the nodes trust Slipway's CA alone for the names that the registry has by itself.
+    ownNames: hostedCertificateNames({}, { clusterIPs: [], nodeAddresses: [] }).dnsNames,
     continueByHandler: true,
     rejection: registryRejection,
     // A slow layer takes as long as it takes: the forwarder has its own timer for clients that stall.

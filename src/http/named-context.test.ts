@@ -19,11 +19,18 @@ for (const { pattern, name, want } of cases) {
   });
 }
 
+test("names of the server's own are left to it", () => {
+  const { cert: certificate, key } = createSelfSigned();
+  const source = { current: () => ({ certificate, key }), onChange: () => undefined };
+  const contextFor = createNamedContext(source, ["localhost"], createLog({ level: "silent" }));
+  assert.equal(contextFor("LocalHost"), undefined);
+});
+
 test("the context follows its certificate, and ends with it", () => {
   const handlers: (() => void)[] = [];
   let current: CertificatePair | undefined;
   const source = { current: () => current, onChange: (handler: () => void) => void handlers.push(handler) };
-  const contextFor = createNamedContext(source, createLog({ level: "silent" }));
+  const contextFor = createNamedContext(source, [], createLog({ level: "silent" }));
   const serve = (pair: CertificatePair | undefined) => {
     current = pair;
     for (const handler of handlers) handler();

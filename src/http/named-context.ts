@@ -10,9 +10,14 @@ type Named = { readonly pair: CertificatePair; readonly names: readonly string[]
  * The context of a certificate for those who ask for one of its DNS names (server name indication); undefined for
  * others, who are given the server's own. Follows the source.
  *
+ * @param ownNames in lower case; who asks for one of them is given the server's own, whatever the certificate covers
  * @see https://www.rfc-editor.org/rfc/rfc6066#section-3
  */
-export function createNamedContext(source: CertificateSource, log: Log): (name: string) => SecureContext | undefined {
+export function createNamedContext(
+  source: CertificateSource,
+  ownNames: readonly string[],
+  log: Log,
+): (name: string) => SecureContext | undefined {
   let made: Named | undefined;
   const refresh = (): void => {
     const pair = source.current();
@@ -30,7 +35,11 @@ export function createNamedContext(source: CertificateSource, log: Log): (name: 
   };
   source.onChange(refresh);
   refresh();
-  return (name) => (made?.names.some((pattern) => matchesName(pattern, name.toLowerCase())) ? made.context : undefined);
+  return (asked) => {
+    const name = asked.toLowerCase();
+    if (ownNames.includes(name)) return undefined;
+    return made?.names.some((pattern) => matchesName(pattern, name)) ? made.context : undefined;
+  };
 }
 
 /**

@@ -23,6 +23,8 @@ export type HttpsServerNeeds = {
   readonly certificate: CertificateSource;
   /** Given to clients that ask for one of its names; absent, or while it is undefined, all are given `certificate`. */
   readonly namedCertificate?: CertificateSource;
+  /** Who asks for one of these is given `certificate`, whatever names the other one has. */
+  readonly ownNames?: readonly string[];
   /**
    * True: the handler answers `Expect: 100-continue` itself, by `response.writeContinue()` before it reads the body, so
    * that a refused upload never starts. Else Node does it at once.
@@ -133,7 +135,7 @@ function serverOptions(needs: HttpsServerNeeds, limits: HttpsServerLimits) {
 }
 
 function sniCallback(source: CertificateSource, needs: HttpsServerNeeds) {
-  const contextFor = createNamedContext(source, needs.log);
+  const contextFor = createNamedContext(source, needs.ownNames ?? [], needs.log);
   return (name: string, done: (error: Error | null, context?: SecureContext) => void): void => {
     done(null, contextFor(name));
   };

@@ -1,6 +1,6 @@
 import type { KubernetesObject } from "../cluster/object.ts";
 import { managedByLabel, managedByValue } from "../config/names.ts";
-import { type CertificateFacts, type CertificatePair, isPair, readBundle, readCertificate } from "./certificate.ts";
+import { type CertificateFacts, type CertificatePair, canSign, readBundle, readCertificate } from "./certificate.ts";
 import { secretValue } from "./secret-data.ts";
 
 /** A value of this annotation that was not there at the last rotation asks for a new CA. */
@@ -11,7 +11,7 @@ export type HeldAuthority = { readonly pair: CertificatePair; readonly facts: Ce
 
 /** A Secret with a certificate authority (`slipway-ca`, `slipway-token-ca`), as far as it could be read. */
 export type AuthorityRecord = {
-  /** Signs leaves. Absent when the Secret is, or when certificate and key do not belong together. */
+  /** Signs leaves. Absent when the Secret is, or when what is in it cannot sign. */
   readonly current: HeldAuthority | undefined;
   /** Made known and waiting to become `current`. */
   readonly next: HeldAuthority | undefined;
@@ -76,7 +76,7 @@ export function encode(values: Readonly<Record<string, string | undefined>>): Re
 function readHeld(secret: KubernetesObject | undefined, name: "ca" | "next"): HeldAuthority | undefined {
   const pair = { certificate: secretValue(secret, `${name}.crt`), key: secretValue(secret, `${name}.key`) };
   const facts = readCertificate(pair.certificate);
-  return facts?.isAuthority === true && isPair(pair) ? { pair, facts } : undefined;
+  return facts !== undefined && canSign(pair) ? { pair, facts } : undefined;
 }
 
 function readState(text: string): Pick<AuthorityRecord, "since" | "rotated"> {

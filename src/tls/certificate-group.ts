@@ -14,6 +14,7 @@ import {
 } from "./decide.ts";
 import { issueAuthority, issueLeaf } from "./issue.ts";
 import { bundleBesideLeaf, leafSecret, readLeafSecret } from "./leaf-secret.ts";
+import { secretValue } from "./secret-data.ts";
 
 /** The Secrets of one authority, read and written by name; a read shows our own last write. */
 export type CertificateSecrets = {
@@ -72,8 +73,10 @@ function observe(needs: CertificateGroupNeeds): ObservedCertificates {
   const own = [authority.current?.facts, authority.next?.facts].filter((facts) => facts !== undefined);
   const leafSecrets = Object.keys(needs.leaves).map((name) => [name, needs.secrets.read(name)] as const);
   const known = [...own, ...authority.bundle];
-  // Without a CA of our own the bundles beside the leaves are what tells which CA clients trust today.
-  const besides = own.length > 0 ? [] : leafSecrets.flatMap(([, secret]) => bundleBesideLeaf(secret));
+  // Without a CA of our own record, since there is none or it was put there by hand, the bundles beside the leaves are what
+  // tells which CA clients trust today.
+  const isRecorded = own.some(({ fingerprint }) => Object.hasOwn(authority.since, fingerprint));
+  const besides = isRecorded ? [] : leafSecrets.flatMap(([, secret]) => bundleBesideLeaf(secret));
   const leaves = leafSecrets.map(([name, secret]) => readLeafSecret(name, secret, [...known, ...besides]));
   return { authority, leaves, spread: needs.spread };
 }
@@ -116,6 +119,12 @@ async function issueAuthorityInto(
   const facts = readCertificate(pair.certificate);
   if (facts === undefined) throw new TypeError("a certificate that was just issued cannot be read");
   const { record } = step;
+  const isReplaced =
+    record.current === undefined && secretValue(needs.secrets.read(needs.authoritySecretName), "ca.crt") !== "";
+  if (isReplaced) {
+    const words = "the certificate authority cannot be used: it expired, or is no self-signed RSA one with its key";
+    needs.log.warn({ secret: needs.authoritySecretName }, words);
+  }
   const current = record.current === undefined ? [] : [record.current.facts];
   const others = record.bundle.filter((each) => each.fingerprint !== record.current?.facts.fingerprint);
   const written = {

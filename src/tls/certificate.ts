@@ -14,7 +14,6 @@ export type CertificateFacts = {
   readonly fingerprint: string;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
-  readonly isAuthority: boolean;
   readonly names: CertificateNames;
 };
 
@@ -27,7 +26,6 @@ export function readCertificate(pem: string): CertificateFacts | undefined {
     fingerprint: fingerprintOf(certificate),
     notBeforeMs: certificate.validFromDate.getTime(),
     notAfterMs: certificate.validToDate.getTime(),
-    isAuthority: certificate.ca,
     names: readNames(certificate.subjectAltName ?? ""),
   };
 }
@@ -46,6 +44,16 @@ export function isPair(pair: CertificatePair): boolean {
     // An unreadable key is the answer "no pair": the caller re-issues.
     return false;
   }
+}
+
+/**
+ * Whether leaves can be issued by this authority: a CA with its key, RSA (node-forge makes no others), and self-signed,
+ * since clients that trust a bundle, Node's and OpenSSL's, want a root in it. That it may sign is looked at as well.
+ */
+export function canSign(pair: CertificatePair): boolean {
+  const certificate = parseCertificate(pair.certificate);
+  if (certificate?.ca !== true || certificate.publicKey.asymmetricKeyType !== "rsa") return false;
+  return isPair(pair) && isIssuedBy(pair.certificate, pair.certificate);
 }
 
 /** Whether `issuer` signed `subject`: name and signature; says nothing about validity in time. */

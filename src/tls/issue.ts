@@ -1,4 +1,4 @@
-import { generateKeyPair, randomBytes, sign } from "node:crypto";
+import { generateKeyPair, randomBytes, sign, X509Certificate } from "node:crypto";
 import { promisify } from "node:util";
 import forge from "node-forge";
 import type { CertificateNames, CertificatePair } from "./certificate.ts";
@@ -34,8 +34,10 @@ export async function issueAuthority(order: {
 }
 
 /**
- * Issues a leaf (RSA 2048, SHA-256, 90 days, never longer than its authority).
+ * Issues a leaf (RSA 2048, SHA-256, 90 days, never longer than its authority). Issuer and key identifier are those of
+ * the authority to the byte, whoever made it: else nobody would find the one by the other.
  *
+ * @param order.authority one that `canSign`
  * @param order.names may be empty for a leaf that signs tokens and serves no TLS
  */
 export async function issueLeaf(order: {
@@ -51,7 +53,6 @@ export async function issueLeaf(order: {
     certificate.validity.notAfter = parent.validity.notAfter;
   }
   certificate.setSubject([{ name: "commonName", value: order.commonName }]);
-  certificate.setIssuer(parent.subject.attributes);
   const altNames = [
     ...order.names.dnsNames.map((value) => ({ type: 2, value })),
     ...order.names.addresses.map((ip) => ({ type: 7, ip })),
@@ -61,10 +62,28 @@ export async function issueLeaf(order: {
     { name: "keyUsage", critical: true, digitalSignature: true, keyEncipherment: true },
     { name: "extKeyUsage", serverAuth: true },
     { name: "subjectKeyIdentifier" },
-    { name: "authorityKeyIdentifier", keyIdentifier: parent.generateSubjectKeyIdentifier().getBytes() },
+    { name: "authorityKeyIdentifier", keyIdentifier: keyIdentifierOf(parent) },
     ...(altNames.length === 0 ? [] : [{ name: "subjectAltName", altNames }]),
   ]);
-  return { certificate: await signed(certificate, order.authority.key), key: keys.privateKey };
+  const issuer = subjectOf(order.authority.certificate);
+  return { certificate: await signed(certificate, order.authority.key, issuer), key: keys.privateKey };
+}
+
+/** What the authority itself says, which need not be the SHA-1 that forge would make (RFC 5280, 4.2.1.1 and 4.2.1.2). */
+function keyIdentifierOf(authority: forge.pki.Certificate): string {
+  const said = authority.getExtension("subjectKeyIdentifier") as { readonly subjectKeyIdentifier?: string } | null;
+  if (said?.subjectKeyIdentifier === undefined) return authority.generateSubjectKeyIdentifier().getBytes();
+  return forge.util.hexToBytes(said.subjectKeyIdentifier);
+}
+
+/** The subject as it is encoded: forge would write some of its own reading of a name in another encoding. */
+function subjectOf(pem: string): forge.asn1.Asn1 {
+  const der = new X509Certificate(pem).raw.toString("binary");
+  const [tbs] = forge.asn1.fromDer(der).value as forge.asn1.Asn1[];
+  // version, serialNumber, signature, issuer, validity, subject (RFC 5280, 4.1)
+  const subject = (tbs?.value as forge.asn1.Asn1[] | undefined)?.[5];
+  if (subject === undefined) throw new TypeError("a certificate authority has no subject");
+  return subject;
 }
 
 async function newKeys(): Promise<{ readonly publicKey: string; readonly privateKey: string }> {
@@ -95,9 +114,10 @@ function serialNumber(): string {
 /**
  * What forge's `certificate.sign` does, with the signature made by node:crypto off the event loop.
  *
+ * @param issuer takes the place of the certificate's own
  * @see https://github.com/digitalbazaar/forge/blob/main/lib/x509.js (cert.sign)
  */
-async function signed(certificate: forge.pki.Certificate, key: string): Promise<string> {
+async function signed(certificate: forge.pki.Certificate, key: string, issuer?: forge.asn1.Asn1): Promise<string> {
   const oid = forge.pki.oids.sha256WithRSAEncryption;
   if (oid === undefined) throw new TypeError("node-forge does not know sha256WithRSAEncryption");
   // @types/node-forge leaves out what the library itself uses to sign.
@@ -108,6 +128,8 @@ async function signed(certificate: forge.pki.Certificate, key: string): Promise<
   open.signatureOid = oid;
   certificate.siginfo.algorithmOid = oid;
   open.tbsCertificate = getTBSCertificate(certificate);
+  // version, serialNumber, signature, issuer
+  if (issuer !== undefined) (open.tbsCertificate.value as forge.asn1.Asn1[])[3] = issuer;
   const der = Buffer.from(forge.asn1.toDer(open.tbsCertificate).getBytes(), "binary");
   certificate.signature = (await signAsync("sha256", der, key)).toString("binary");
   return forge.pki.certificateToPem(certificate).replaceAll("\r\n", "\n");

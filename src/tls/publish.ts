@@ -9,9 +9,16 @@ import {
   webhookConfigurationName,
 } from "../config/names.ts";
 
+type PublishingApi = Pick<ClusterApi, "get" | "apply" | "merge">;
+
 /** Puts the CA bundle (PEM) where those who trust us read it. */
 export type BundlePublisher = {
-  /** Resolves when every place that exists carries the bundle; writes only what differs. @throws ApiError */
+  /**
+   * Resolves when every place that exists carries the bundle; writes only what differs. A place that refuses keeps the
+   * bundle from none of the others.
+   *
+   * @throws ApiError of the first that refused
+   */
   publish(bundle: string, signal: AbortSignal): Promise<void>;
 };
 
@@ -19,16 +26,16 @@ export type BundlePublisher = {
  * The places outside slipway-system: `ca.crt` in ConfigMap `slipway-ca` of the node agents' namespace, and `caBundle`
  * of every webhook of our MutatingWebhookConfiguration. A namespace or configuration that is not installed is no error.
  */
-export function createBundlePublisher(needs: { readonly api: ClusterApi }): BundlePublisher {
+export function createBundlePublisher(needs: { readonly api: PublishingApi }): BundlePublisher {
   return {
     async publish(bundle, signal) {
-      await publishConfigMap(needs.api, bundle, signal);
-      await publishWebhook(needs.api, bundle, signal);
+      const places = [publishConfigMap(needs.api, bundle, signal), publishWebhook(needs.api, bundle, signal)];
+      for (const outcome of await Promise.allSettled(places)) if (outcome.status === "rejected") throw outcome.reason;
     },
   };
 }
 
-async function publishConfigMap(api: ClusterApi, bundle: string, signal: AbortSignal): Promise<void> {
+async function publishConfigMap(api: PublishingApi, bundle: string, signal: AbortSignal): Promise<void> {
   const address = { namespace: nodeNamespace, name: caConfigMapName };
   const existing = await getOrAbsent(api.get(resources.configMaps, address, signal));
   if ((existing?.data as Record<string, unknown> | undefined)?.["ca.crt"] === bundle) return;
@@ -49,7 +56,7 @@ async function publishConfigMap(api: ClusterApi, bundle: string, signal: AbortSi
  * resourceVersion: server-side apply would make us an owner of each list entry, so that an entry which a later version
  * of the manifests leaves out could not be removed by server-side apply (it would stay, incomplete, and be refused).
  */
-async function publishWebhook(api: ClusterApi, bundle: string, signal: AbortSignal): Promise<void> {
+async function publishWebhook(api: PublishingApi, bundle: string, signal: AbortSignal): Promise<void> {
   const address = { name: webhookConfigurationName };
   const existing = await getOrAbsent(api.get(resources.mutatingWebhookConfigurations, address, signal));
   const webhooks = existing?.webhooks;

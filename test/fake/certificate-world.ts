@@ -43,7 +43,7 @@ export function createCertificateWorld(options: { readonly trustDelayMs: number;
     const fingerprint = `${isAuthority ? "ca" : "leaf"}-${++serial}`;
     const notBeforeMs = state.nowMs - backdateMs;
     const notAfterMs = state.nowMs + (isAuthority ? authorityLifeMs : leafLifeMs);
-    return { pem: fingerprint, fingerprint, notBeforeMs, notAfterMs, isAuthority, names };
+    return { pem: fingerprint, fingerprint, notBeforeMs, notAfterMs, names };
   };
   const spread = (fingerprint: string): Spread => {
     const fromMs = trusted.get(fingerprint);
