@@ -18,6 +18,7 @@ import { nodesStatus } from "../node/node-status.ts";
 import { createTaintRemoval } from "../node/taint-removal.ts";
 import { verdictTrusts } from "../node/verdict.ts";
 import { hostedCertificateNames } from "../registry/certificate-names.ts";
+import { addressOfNodes } from "../registry/hosting-document.ts";
 import { createObjectWriter } from "../registry/object-writer.ts";
 import { createLocalRegistryReconciler } from "../registry/reconcile.ts";
 import { createRemoval } from "../registry/removal.ts";
@@ -161,7 +162,7 @@ export function createServeLeader(
     },
     nodes: () => nodesStatus(replica.plan(), replica.nodesNow()),
     bytesUsed: replica.feed.bytesUsed,
-    nodeAddress: () => stores.nodes.list().flatMap((node) => node.addresses)[0],
+    nodeAddress: () => addressOfNodes(stores.nodes.list()),
     checkWebhook: (signal) => checkWebhook(api, `${replica.compiled()?.registry?.host ?? "slipway"}/probe`, signal),
     randomBytes,
     clock,
@@ -210,8 +211,9 @@ export function createServeLeader(
   stores.secrets.onChange((key) => {
     compiler.touch();
     if (key.endsWith(`/${registryKeysSecretName}`)) keyRotation.touch();
-    const provided = replica.registrySpec()?.certificate?.secretName ?? [];
-    const isAwaited = [...hostingWaitsFor, provided].flat().some((name) => key.endsWith(`/${name}`));
+    const { certificate, storage } = replica.registrySpec() ?? {};
+    const named = [certificate?.secretName ?? [], storage?.s3?.credentialsSecretRef.name ?? []].flat();
+    const isAwaited = [...hostingWaitsFor, ...named].some((name) => key.endsWith(`/${name}`));
     if (isAwaited) registryQueue.add(reconcileKey);
   });
   stores.services.onChange(keeper.look);

@@ -12,6 +12,7 @@ const classes = [
 const claim = (size: string, storageClassName: string, labels = { "app.kubernetes.io/managed-by": "slipway" }) => ({
   metadata: { name: "registry-data", namespace, labels },
   spec: { storageClassName, resources: { requests: { storage: size } } },
+  status: { phase: "Bound" },
 });
 const facts = { namespace, storageClasses: classes, claim: undefined };
 const specOf = (object: KubernetesObject | undefined) =>
@@ -88,6 +89,64 @@ for (const { name, held, of, wanted, size, finding } of growth) {
     assert.equal(specOf(desired).resources.requests.storage, size);
     assert.equal(specOf(desired).storageClassName, of);
     assert.equal(findings[0]?.reason, finding);
+  });
+}
+
+test("a claim that no volume is bound to yet grows when it is: the API server refuses it before", () => {
+  const pending = { ...claim("10Gi", "fast"), status: { phase: "Pending" } };
+  const { desired, findings } = decideClaim({ size: "20Gi" }, { ...facts, claim: pending });
+  assert.equal(specOf(desired).resources.requests.storage, "10Gi");
+  assert.deepEqual(findings, []);
+});
+
+test("what cannot grow or shrink is said with both sizes, and the class", () => {
+  const messageFor = (of: string, size: string) =>
+    decideClaim({ size }, { ...facts, claim: claim("10Gi", of) }).findings[0]?.message ?? "";
+  assert.match(messageFor("fast", "5Gi"), /5Gi.*10Gi/);
+  assert.match(messageFor("slow", "20Gi"), /10Gi to 20Gi.*slow.*allowVolumeExpansion/);
+});
+
+const { metadata, spec } = claim("1Gi", "fast");
+const deletionTimestamp = "2026-01-01T00:00:00Z";
+const faults = [
+  {
+    name: "is being deleted",
+    claim: { metadata: { ...metadata, deletionTimestamp }, spec },
+    reason: "ClaimBeingDeleted",
+    blocks: false,
+  },
+  {
+    name: "may only be read",
+    claim: { metadata, spec: { ...spec, accessModes: ["ReadOnlyMany"] } },
+    reason: "ClaimUnusable",
+    blocks: true,
+  },
+  {
+    name: "is no file system",
+    claim: { metadata, spec: { ...spec, volumeMode: "Block" } },
+    reason: "ClaimUnusable",
+    blocks: true,
+  },
+];
+for (const fault of faults) {
+  test(`a claim that ${fault.name} is named, our own and an existing one`, () => {
+    for (const storage of [{}, { existingClaim: "registry-data" }]) {
+      const { desired, findings } = decideClaim(storage, { ...facts, claim: fault.claim });
+      assert.equal(desired, undefined);
+      assert.deepEqual(
+        findings.map(({ reason, blocks }) => ({ reason, blocks })),
+        [{ reason: fault.reason, blocks: fault.blocks }],
+      );
+      assert.match(findings[0]?.message ?? "", /slipway-system\/registry-data/);
+    }
+  });
+}
+
+for (const mode of ["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"]) {
+  test(`an existing claim with access mode ${mode} is used`, () => {
+    const found = { metadata, spec: { ...spec, accessModes: ["ReadOnlyMany", mode], volumeMode: "Filesystem" } };
+    const decision = decideClaim({ existingClaim: "registry-data" }, { ...facts, claim: found });
+    assert.deepEqual(decision, { name: "registry-data", desired: undefined, findings: [] });
   });
 }
 

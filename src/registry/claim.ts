@@ -29,8 +29,8 @@ const defaultSize = "10Gi";
 
 /**
  * The claim of the hosted registry. A new one takes the first StorageClass of the list that exists (the cluster's
- * default when the list is empty). One that exists keeps its class, which is immutable; its size only grows, and
- * only where its class allows that.
+ * default when the list is empty). One that exists keeps its class, which is immutable; its size only grows, once it
+ * is bound, and only where its class allows that.
  *
  * @see https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims
  */
@@ -38,6 +38,8 @@ export function decideClaim(storage: PersistentVolumeClaimStorage, facts: ClaimF
   if (storage.existingClaim !== undefined) return useExisting(storage.existingClaim, facts);
   const { claim } = facts;
   if (claim === undefined) return createClaim(storage, facts);
+  const fault = claimFault(claim);
+  if (fault !== undefined) return { name: registryClaimName, desired: undefined, findings: [fault] };
   if (claim.metadata.labels?.[managedByLabel] !== managedByValue) {
     const message = `PersistentVolumeClaim ${facts.namespace}/${registryClaimName} exists without our label; it is used as it is and never changed`;
     return {
@@ -50,9 +52,35 @@ export function decideClaim(storage: PersistentVolumeClaimStorage, facts: ClaimF
 }
 
 function useExisting(name: string, facts: ClaimFacts): ClaimDecision {
-  if (facts.claim !== undefined) return { name, desired: undefined, findings: [] };
+  if (facts.claim !== undefined) {
+    const fault = claimFault(facts.claim);
+    return { name, desired: undefined, findings: fault === undefined ? [] : [fault] };
+  }
   const message = `spec.storage.persistentVolumeClaim.existingClaim: there is no PersistentVolumeClaim ${facts.namespace}/${name}; create it`;
   return { name: undefined, desired: undefined, findings: [{ reason: "ClaimNotFound", message, blocks: true }] };
+}
+
+/**
+ * Why a claim that is there cannot hold the registry for long.
+ *
+ * @see https://kubernetes.io/docs/concepts/storage/persistent-volumes/#storage-object-in-use-protection
+ */
+function claimFault({ metadata, spec }: KubernetesObject): Finding | undefined {
+  const address = `PersistentVolumeClaim ${metadata.namespace}/${metadata.name}`;
+  const { accessModes = [], volumeMode } = (spec ?? {}) as { accessModes?: readonly string[]; volumeMode?: string };
+  if (metadata.deletionTimestamp !== undefined) {
+    const message = `${address} is being deleted: no new pod can mount it, and its data goes with the pod that does; copy what you need before that pod ends`;
+    return { reason: "ClaimBeingDeleted", message, blocks: false };
+  }
+  if (volumeMode === "Block") {
+    const message = `${address} has volumeMode Block; the registry needs a file system`;
+    return { reason: "ClaimUnusable", message, blocks: true };
+  }
+  if (accessModes.length > 0 && accessModes.every((mode) => mode === "ReadOnlyMany")) {
+    const message = `${address} may only be read (accessModes ReadOnlyMany); name one with ReadWriteOnce`;
+    return { reason: "ClaimUnusable", message, blocks: true };
+  }
+  return undefined;
 }
 
 function createClaim(storage: PersistentVolumeClaimStorage, facts: ClaimFacts): ClaimDecision {
@@ -84,6 +112,8 @@ function keepClaim(storage: PersistentVolumeClaimStorage, claim: KubernetesObjec
   const heldSize = spec.resources?.requests?.storage ?? defaultSize;
   const wantedSize = storage.size ?? heldSize;
   const grows = (quantityValue(wantedSize) ?? 0) > (quantityValue(heldSize) ?? 0);
+  // The API server refuses it before; the class binds most claims only when their first pod comes.
+  const isBound = (claim.status as { readonly phase?: unknown } | undefined)?.phase === "Bound";
   const shrinks = (quantityValue(wantedSize) ?? 0) < (quantityValue(heldSize) ?? 0);
   const held = facts.storageClasses.find((entry) => entry.name === spec.storageClassName);
   const findings: Finding[] = [];
@@ -95,7 +125,7 @@ function keepClaim(storage: PersistentVolumeClaimStorage, claim: KubernetesObjec
     const message = `PersistentVolumeClaim ${registryClaimName} cannot grow from ${heldSize} to ${wantedSize}: StorageClass ${spec.storageClassName ?? "(none)"} does not say allowVolumeExpansion`;
     findings.push({ reason: "ClaimCannotGrow", message, blocks: false });
   }
-  const size = grows && held?.allowsExpansion === true ? wantedSize : heldSize;
+  const size = grows && isBound && held?.allowsExpansion === true ? wantedSize : heldSize;
   return { name: registryClaimName, desired: claimObject(facts.namespace, size, spec.storageClassName), findings };
 }
 

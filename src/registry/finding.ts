@@ -6,4 +6,6 @@ export type Finding = {
   readonly message: string;
   /** True: nothing can be hosted until it is resolved; what runs already stays as it is. */
   readonly blocks: boolean;
+  /** What `StorageReady` speaks of; everything else is told by `Ready` alone. */
+  readonly about?: "storage";
 };

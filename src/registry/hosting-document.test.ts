@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import type { LocalRegistrySpec } from "../config/local-registry.ts";
 import { registryNames } from "../config/registry-names.ts";
 import { hostedCertificateNames } from "./certificate-names.ts";
-import { type EndpointFacts, hostingDocument, registryEndpoints } from "./hosting-document.ts";
+import { addressOfNodes, type EndpointFacts, hostingDocument, registryEndpoints } from "./hosting-document.ts";
 
 const at = (spec: LocalRegistrySpec, facts: Partial<EndpointFacts> = {}) =>
   registryEndpoints(spec, { names: registryNames(spec), mode: "HostsToml", nodeAddress: "192.0.2.1", ...facts });
@@ -37,6 +37,28 @@ test("from the runtime: the canonical name, the loopback address, or nothing, by
 test("an IPv6 node stands in brackets", () => {
   const spec = { exposure: { nodePort: 31113 } };
   assert.equal(at(spec, { nodeAddress: "2001:db8::1" }).host, "[2001:db8::1]:31113");
+});
+
+test("a NodePort is told by the first Ready node by name, by a dead one only without any other", () => {
+  const node = (name: string, readySinceMs: number | undefined, ...addresses: readonly string[]) => {
+    return { name, readySinceMs, addresses };
+  };
+  const dead = node("a", undefined, "192.0.2.1");
+  const nodes = [node("d", 1, "192.0.2.4"), node("c", 1, "192.0.2.3", "c"), node("b", 1), dead];
+  assert.equal(addressOfNodes(nodes), "192.0.2.3");
+  assert.equal(addressOfNodes([...nodes].reverse()), "192.0.2.3");
+  assert.equal(addressOfNodes([dead]), "192.0.2.1");
+  assert.equal(addressOfNodes([]), undefined);
+});
+
+test("help begins with the address of the documentation, and tells of the tunnel only where one is needed", () => {
+  const help = (spec: LocalRegistrySpec) => {
+    const data = hostingDocument(at(spec), null).data as Record<string, string>;
+    return (parse(data["localRegistryHosting.v1"] ?? "") as { help: string }).help;
+  };
+  assert.ok(URL.canParse(help({}).split("\n")[0] ?? ""));
+  assert.match(help({}), /port-forward/);
+  assert.doesNotMatch(help({ exposure: { nodePort: 31113 } }), /port-forward|BEGIN/);
 });
 
 test("the document is YAML with the four fields, the CA in its help", () => {

@@ -2,6 +2,8 @@ import type { KubernetesObject } from "../cluster/object.ts";
 import type { LocalRegistrySpec, NodeAccessMode } from "../config/local-registry.ts";
 import { hostingConfigMapName, managedByLabel, managedByValue, registryHost } from "../config/names.ts";
 import type { RegistryNames } from "../config/registry-names.ts";
+import type { NodeView } from "../node/node-view.ts";
+import { slipwayVersion } from "../version.ts";
 import { joinAddress } from "./address.ts";
 
 export type RegistryEndpoints = {
@@ -21,6 +23,18 @@ export type EndpointFacts = {
 
 /** What `kubectl port-forward` is told in the help, so that `host` is true once somebody has done it. */
 export const forwardedPort = 5443;
+
+/**
+ * The address by which a NodePort is told: of the first node by name that is Ready, else of the first; so every replica
+ * of serve tells the same, and no dead node as long as another one lives.
+ */
+export function addressOfNodes(
+  nodes: readonly Pick<NodeView, "name" | "readySinceMs" | "addresses">[],
+): string | undefined {
+  const named = nodes.filter((node) => node.addresses.length > 0).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const chosen = named.find((node) => node.readySinceMs !== undefined) ?? named[0];
+  return chosen?.addresses[0];
+}
 
 /** Where the registry is reached from, as KEP-1755 names the places. */
 export function registryEndpoints(spec: LocalRegistrySpec, facts: EndpointFacts): RegistryEndpoints {
@@ -70,6 +84,9 @@ export function hostingDocument(endpoints: RegistryEndpoints, ca: string | null)
   };
 }
 
+/** What people are to read when a push fails, as it was when this version was made. */
+const documentation = `https://github.com/slipway-dev/slipway/blob/v${slipwayVersion}/docs/registry.md`;
+
 function helpText(endpoints: RegistryEndpoints, ca: string | null): string {
   const forward = endpoints.host.startsWith("localhost:")
     ? [
@@ -77,6 +94,7 @@ function helpText(endpoints: RegistryEndpoints, ca: string | null): string {
       ]
     : [];
   return [
+    documentation,
     "slipway images push IMAGE pushes without any configuration; slipway login prepares docker.",
     ...forward,
     ...(ca === null ? [] : ["The registry's certificate is signed by:", ca.trim()]),

@@ -169,3 +169,19 @@ test("the gateway sees the volume that it measures, and may not write it; on S3 
   }
   assert.equal(mount(s3), undefined);
 });
+
+test("on S3 more pods than two stay, fewer do not; on a volume there is one", () => {
+  const s3 = { storage: { s3: { bucket: "images", credentialsSecretRef: { name: "s3" } } } };
+  const replicas = (spec: LocalRegistrySpec, running: number | undefined) => {
+    const deployment =
+      running === undefined ? undefined : { metadata: { name: "registry" }, spec: { replicas: running } };
+    const { objects } = decideHosting(spec, { ...facts, s3Credentials: { hasCa: false }, deployment });
+    const found = objects.find(({ resource }) => resource.kind === "Deployment") ?? assert.fail();
+    return (found.object.spec as { replicas: number }).replicas;
+  };
+  assert.deepEqual(
+    [undefined, 0, 1, 5].map((running) => replicas(s3, running)),
+    [2, 2, 2, 5],
+  );
+  assert.equal(replicas({}, 5), 1);
+});

@@ -49,7 +49,11 @@ const s3Replicas = 2;
 export function decideHosting(spec: LocalRegistrySpec, facts: HostingFacts): HostingDecision {
   const service = { resource: resources.services, object: registryService(spec, facts) };
   const storage = decideStorage(spec, facts);
-  const findings = [...storage.findings, ...placementFindings(spec, facts)];
+  const about = "storage" as const;
+  const findings: Finding[] = [
+    ...storage.findings.map((finding) => ({ ...finding, about })),
+    ...placementFindings(spec, facts),
+  ];
   if (facts.tokenAuthority === undefined) {
     const message = "the token CA is not there yet; it is made by the leader at its start";
     findings.push({ reason: "TokenAuthorityMissing", message, blocks: true });
@@ -65,7 +69,7 @@ export function decideHosting(spec: LocalRegistrySpec, facts: HostingFacts): Hos
     return { objects: [...claims, service], findings };
   }
   const config = configMap(spec, facts, facts.tokenAuthority);
-  const replicas = spec.storage?.s3 === undefined ? 1 : s3Replicas;
+  const replicas = replicasFor(spec, facts.deployment);
   const deployment = {
     resource: resources.deployments,
     object: deploymentObject(spec, facts, {
@@ -137,6 +141,13 @@ function configMap(spec: LocalRegistrySpec, facts: HostingFacts, tokenAuthority:
     metadata: { name: registryConfigName, namespace: facts.namespace, labels: { [managedByLabel]: managedByValue } },
     data: { "config.yml": config, "token-ca.crt": tokenAuthority },
   };
+}
+
+/** More than two, by hand or by an autoscaler, stay: nothing is gained by taking them back. */
+function replicasFor(spec: LocalRegistrySpec, deployment: KubernetesObject | undefined): number {
+  if (spec.storage?.s3 === undefined) return 1;
+  const { replicas } = (deployment?.spec ?? {}) as { readonly replicas?: number };
+  return Math.max(s3Replicas, replicas ?? 0);
 }
 
 type PodWishes = {

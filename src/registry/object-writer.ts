@@ -46,7 +46,9 @@ export function createObjectWriter(needs: { readonly api: ClusterApi; readonly n
       // What the API server refuses for its content does not get better by trying again at once.
       if (!(error instanceof ApiError) || ![403, 422].includes(error.status)) throw error;
       const message = `${resource.kind} ${place}/${name} was refused (${error.status} ${error.reason}): ${error.message}`;
-      return { reason: "ObjectRefused", message, blocks: true };
+      if (resource !== resources.persistentVolumeClaims) return { reason: "ObjectRefused", message, blocks: true };
+      // A claim that is there serves as it is.
+      return { reason: "ObjectRefused", message, blocks: found === undefined, about: "storage" };
     }
   }
 

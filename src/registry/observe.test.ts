@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gatewayEndpoints } from "./endpoints.ts";
-import { volumeTopology } from "./observe.ts";
+import { readRollout, volumeTopology } from "./observe.ts";
 
 const volume = (...terms: readonly unknown[]) => ({
   metadata: { name: "v" },
@@ -20,6 +20,22 @@ test("a volume that several nodes reach pins nothing", () => {
   assert.deepEqual(volumeTopology({ metadata: { name: "v" }, spec: {} }), {});
   assert.deepEqual(volumeTopology(undefined), {});
 });
+
+const complete = { observedGeneration: 3, replicas: 2, updatedReplicas: 2, availableReplicas: 2 };
+const rollouts = [
+  { name: "every pod is of the newest template", status: complete, isCurrent: true },
+  { name: "the controller has not seen it yet", status: { ...complete, observedGeneration: 2 }, isCurrent: false },
+  { name: "a new pod is still to come", status: { ...complete, updatedReplicas: 1 }, isCurrent: false },
+  { name: "an old pod runs beside the new ones", status: { ...complete, replicas: 3 }, isCurrent: false },
+];
+for (const { name, status, isCurrent } of rollouts) {
+  test(`a rollout is ${isCurrent ? "" : "not "}complete when ${name}`, async () => {
+    const deployment = { metadata: { name: "registry", generation: 3 }, spec: { replicas: 2 }, status };
+    const api = { get: async () => deployment, list: async () => [] };
+    const report = await readRollout(api, "slipway-system", new AbortController().signal);
+    assert.deepEqual(report, { available: 2, wanted: 2, isCurrent, generation: 3, waiting: [] });
+  });
+}
 
 const slice = (service: string, ...endpoints: readonly unknown[]) => ({
   metadata: { name: "s", labels: { "kubernetes.io/service-name": service } },

@@ -13,12 +13,12 @@ import {
 } from "../config/names.ts";
 import type { StorageClassFact } from "./claim.ts";
 import { selectorLabels } from "./pod-template.ts";
-import type { RegistrySecrets } from "./secrets.ts";
+import { type RegistrySecrets, textOf } from "./secrets.ts";
 import type { RolloutReport } from "./status.ts";
 
 /** The object, or undefined for 404. @throws ApiError for everything else */
 export async function readObject(
-  api: ClusterApi,
+  api: Pick<ClusterApi, "get">,
   resource: Resource,
   address: { readonly namespace?: string; readonly name: string },
   signal: AbortSignal,
@@ -71,9 +71,8 @@ export async function readStorage(
 }
 
 function usableS3(secret: KubernetesObject | undefined): { readonly hasCa: boolean } | undefined {
-  const data = secret?.data as Readonly<Record<string, unknown>> | undefined;
-  if (data?.accessKey === undefined || data.secretKey === undefined) return undefined;
-  return { hasCa: data["ca.crt"] !== undefined };
+  const isGiven = (key: string) => textOf(secret, key) !== undefined;
+  return isGiven("accessKey") && isGiven("secretKey") ? { hasCa: isGiven("ca.crt") } : undefined;
 }
 
 /** @see https://kubernetes.io/docs/concepts/storage/storage-classes/#default-storageclass */
@@ -117,7 +116,7 @@ export function volumeTopology(volume: KubernetesObject | undefined): Readonly<R
 
 /** Deployment `registry`, or undefined where it does not exist. */
 export function readDeployment(
-  api: ClusterApi,
+  api: Pick<ClusterApi, "get">,
   namespace: string,
   signal: AbortSignal,
 ): Promise<KubernetesObject | undefined> {
@@ -126,7 +125,7 @@ export function readDeployment(
 
 /** How far the Deployment is; undefined where it does not exist. */
 export async function readRollout(
-  api: ClusterApi,
+  api: Pick<ClusterApi, "get" | "list">,
   namespace: string,
   signal: AbortSignal,
 ): Promise<RolloutReport | undefined> {
@@ -136,13 +135,18 @@ export async function readRollout(
   const status = (deployment.status ?? {}) as Readonly<Record<string, number | undefined>>;
   const wanted = spec.replicas ?? 1;
   const available = status.availableReplicas ?? 0;
-  const isCurrent =
-    status.observedGeneration === deployment.metadata.generation && (status.updatedReplicas ?? 0) >= wanted;
+  const updated = status.updatedReplicas ?? 0;
+  const isSeen = status.observedGeneration === deployment.metadata.generation;
+  const isCurrent = isSeen && updated >= wanted && (status.replicas ?? 0) <= updated;
   const waiting = available >= wanted ? [] : await readWaiting(api, namespace, signal);
-  return { available, wanted, isCurrent, waiting };
+  return { available, wanted, isCurrent, generation: deployment.metadata.generation, waiting };
 }
 
-async function readWaiting(api: ClusterApi, namespace: string, signal: AbortSignal): Promise<readonly string[]> {
+async function readWaiting(
+  api: Pick<ClusterApi, "list">,
+  namespace: string,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
   const labelSelector = Object.entries(selectorLabels)
     .map(([key, value]) => `${key}=${value}`)
     .join(",");

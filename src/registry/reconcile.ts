@@ -4,6 +4,7 @@ import type { EventRecorder } from "../cluster/event.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
 import type { WorkOutcome } from "../cluster/queue.ts";
 import { apiVersionOf, resources } from "../cluster/resource.ts";
+import type { Condition } from "../config/condition.ts";
 import { validateLocalRegistry } from "../config/custom-resource.ts";
 import type { LocalRegistrySpec } from "../config/local-registry.ts";
 import { hostingConfigMapName, registryProvidedCertificateSecretName, systemNamespace } from "../config/names.ts";
@@ -29,7 +30,7 @@ import {
   type StatusDecision,
   type WebhookReport,
 } from "./status.ts";
-import { checkStorage, type StorageCheck } from "./storage-check.ts";
+import { checkStorage, recallStorage, type StorageCheck } from "./storage-check.ts";
 
 export type LocalRegistryReconcilerNeeds = {
   readonly api: ClusterApi;
@@ -90,11 +91,13 @@ const unsettledMs = 1_000;
 /** A write is tried anew this often; after a failure at every look. */
 const storageCheckMs = 600_000;
 
+/** `of`: the storage, and the pods that have it; undefined while there may be pods with another one. */
+type Tried = { readonly check: StorageCheck; readonly atMs: number; readonly of: string | undefined };
 type Hosted = { readonly findings: readonly Finding[]; readonly rollout: RolloutReport | undefined };
 
 export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeeds): LocalRegistryReconciler {
   const { api, writer, events, clock, log, namespace = systemNamespace } = needs;
-  let storage: { readonly check: StorageCheck; readonly atMs: number; readonly of: string } | undefined;
+  let storage: Tried | undefined;
   /** Of the pods that run, all of the newest template; undefined while that is not known. */
   let tokenBundle: string | "external" | undefined;
 
@@ -122,6 +125,7 @@ export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeed
   }
 
   async function host(spec: LocalRegistrySpec, signal: AbortSignal): Promise<Hosted> {
+    if (tokenBundle === "external") tokenBundle = undefined;
     const secretFindings = await ensureSecrets(signal);
     const { http } = await readSecrets(api, namespace, signal);
     const facts = await readStorage({ api, namespace, http }, spec, signal);
@@ -148,31 +152,34 @@ export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeed
     return { findings, rollout: undefined };
   }
 
-  /** Tries a write when the last one is old, failed, or was before a change. */
+  /** Tries a write when the last one is old, failed, or was before a change of the pods was complete. */
   async function tryStorage(
-    spec: LocalRegistrySpec,
-    rollout: RolloutReport | undefined,
+    registry: KubernetesObject,
+    { spec, rollout }: { readonly spec: LocalRegistrySpec; readonly rollout: RolloutReport | undefined },
     signal: AbortSignal,
   ): Promise<StorageCheck | undefined> {
     const client = needs.client();
     const isUp = spec.external !== undefined || (rollout?.available ?? 0) > 0;
     const cannotTry = client === undefined || !isUp || spec.external?.credentialSecretRef !== undefined;
-    if (cannotTry || spec.maintenance?.readOnly === true) return storage?.check;
-    const of = JSON.stringify([spec.storage, spec.external]);
+    if (spec.maintenance?.readOnly === true) return storage?.check ?? recallStorage(conditionsOf(registry));
+    if (cannotTry) return storage?.check;
+    const isWhole = spec.external !== undefined || rollout?.isCurrent === true;
+    const of = isWhole ? JSON.stringify([spec.storage, spec.external, rollout?.generation]) : undefined;
     const isFresh = storage?.check.kind === "writable" && clock.monotonicMs() - storage.atMs < storageCheckMs;
-    if (isFresh && storage?.of === of) return storage.check;
+    if (isFresh && of !== undefined && storage?.of === of) return storage.check;
     storage = { check: await checkStorage(client, signal), atMs: clock.monotonicMs(), of };
     return storage.check;
   }
 
   async function publish(document: KubernetesObject, signal: AbortSignal): Promise<readonly Finding[]> {
     const address = { namespace: "kube-public", name: hostingConfigMapName };
-    if (isOurDocument(await readObject(api, resources.configMaps, address, signal))) {
-      await api.apply(resources.configMaps, document, { force: true, signal });
-      return [];
+    if (!isOurDocument(await readObject(api, resources.configMaps, address, signal))) {
+      const message = `ConfigMap kube-public/${hostingConfigMapName} exists without our label and stays; delete it if tools are to find this registry`;
+      return [{ reason: "ForeignHostingDocument", message, blocks: false }];
     }
-    const message = `ConfigMap kube-public/${hostingConfigMapName} exists without our label and stays; delete it if tools are to find this registry`;
-    return [{ reason: "ForeignHostingDocument", message, blocks: false }];
+    // Nothing depends on it: a policy that refuses it is told, and the rest goes on.
+    const [refused] = await writer.apply([{ resource: resources.configMaps, object: document }], signal);
+    return refused === undefined ? [] : [{ ...refused, blocks: false }];
   }
 
   async function reconcileValid(
@@ -192,7 +199,7 @@ export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeed
       spec,
       findings: [...hosted.findings, ...published],
       rollout: hosted.rollout,
-      storage: await tryStorage(spec, hosted.rollout, signal),
+      storage: await tryStorage(registry, { spec, rollout: hosted.rollout }, signal),
       catalogue: needs.catalogue(),
       nodes,
       webhook: await needs.checkWebhook(signal),
@@ -238,9 +245,12 @@ export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeed
   };
 }
 
+function conditionsOf({ status }: KubernetesObject): readonly Condition[] {
+  return (status as { readonly conditions?: readonly Condition[] } | undefined)?.conditions ?? [];
+}
+
 function hasChanged(registry: KubernetesObject, ready: ConditionFact): boolean {
-  const conditions = (registry.status as { conditions?: readonly ConditionFact[] } | undefined)?.conditions ?? [];
-  const before = conditions.find((condition) => condition.type === "Ready");
+  const before = conditionsOf(registry).find((condition) => condition.type === "Ready");
   return before?.status !== ready.status || before.reason !== ready.reason;
 }
 

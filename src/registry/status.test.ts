@@ -5,7 +5,7 @@ import { decideStatus, type StatusFacts } from "./status.ts";
 const good: StatusFacts = {
   spec: {},
   findings: [],
-  rollout: { available: 1, wanted: 1, isCurrent: true, waiting: [] },
+  rollout: { available: 1, wanted: 1, isCurrent: true, generation: 1, waiting: [] },
   storage: { kind: "writable" },
   catalogue: { state: { kind: "live" }, fault: undefined },
   nodes: {
@@ -38,7 +38,9 @@ const cases: readonly { readonly name: string; readonly facts: Partial<StatusFac
   { name: "the Deployment does not exist", facts: { rollout: undefined }, ready: "False NotHosted" },
   {
     name: "no pod is available",
-    facts: { rollout: { available: 0, wanted: 1, isCurrent: true, waiting: ["gateway: ImagePullBackOff"] } },
+    facts: {
+      rollout: { available: 0, wanted: 1, isCurrent: true, generation: 1, waiting: ["gateway: ImagePullBackOff"] },
+    },
     ready: "False RegistryUnavailable",
   },
   {
@@ -93,7 +95,7 @@ test("a node that fails does not take Ready away", () => {
 });
 
 test("what the pods wait for is said", () => {
-  const rollout = { available: 0, wanted: 1, isCurrent: true, waiting: ["gateway: ImagePullBackOff"] };
+  const rollout = { available: 0, wanted: 1, isCurrent: true, generation: 1, waiting: ["gateway: ImagePullBackOff"] };
   assert.match(decideStatus({ ...good, rollout }).conditions[0]?.message ?? "", /ImagePullBackOff/);
 });
 
@@ -103,4 +105,24 @@ test("what the volume holds is said while it is known, and only of a registry th
   assert.equal(fields({ bytesUsed: 1_000 }).bytesUsed, 1_000);
   assert.ok(!("bytesUsed" in fields({})));
   assert.ok(!("bytesUsed" in fields({ bytesUsed: 1_000, spec: external })));
+});
+
+const stateOf = (type: string, facts: Partial<StatusFacts>) => {
+  const found = decideStatus({ ...good, ...facts }).conditions.find((condition) => condition.type === type);
+  return `${found?.status} ${found?.reason}`;
+};
+
+test("what stands in the way of something else than storage is no word about storage", () => {
+  const refused = { reason: "ObjectRefused", message: "Service: port is taken", blocks: true };
+  assert.equal(stateOf("StorageReady", { findings: [refused] }), "True Writable");
+  assert.equal(stateOf("StorageReady", { findings: [refused], storage: undefined }), "Unknown NotTried");
+  const missing = { reason: "ClaimNotFound", message: "", blocks: true, about: "storage" } as const;
+  assert.equal(stateOf("StorageReady", { findings: [refused, missing] }), "False ClaimNotFound");
+});
+
+test("every finding is in the message of Ready, and those that block stand alone", () => {
+  const finding = (message: string, blocks: boolean) => ({ reason: "Reason", message, blocks });
+  const message = (...findings: StatusFacts["findings"]) => decideStatus({ ...good, findings }).conditions[0]?.message;
+  assert.equal(message(finding("a", false), finding("b", false)), "a; b");
+  assert.equal(message(finding("a", false), finding("b", true), finding("c", true)), "b; c");
 });

@@ -15,8 +15,10 @@ export type CatalogueReport = { readonly state: CatalogueState; readonly fault: 
 export type RolloutReport = {
   readonly available: number;
   readonly wanted: number;
-  /** The controller has seen the newest spec, and every pod is of it. */
+  /** The controller has seen the newest spec, and every pod is of it; those of an older one are gone. */
   readonly isCurrent: boolean;
+  /** Of the Deployment: another one is another spec of the pods. */
+  readonly generation: number | undefined;
   /** What the pods wait for, e.g. `gateway: ImagePullBackOff`; empty when nothing is known. */
   readonly waiting: readonly string[];
 };
@@ -71,8 +73,8 @@ function readyCondition(
   facts: StatusFacts,
   parts: { readonly storage: ConditionFact; readonly catalogue: ConditionFact },
 ): ConditionFact {
-  const blocking = facts.findings.find((finding) => finding.blocks);
-  if (blocking !== undefined) return condition("Ready", "False", blocking.reason, blocking.message);
+  const blocking = facts.findings.filter((finding) => finding.blocks);
+  if (blocking[0] !== undefined) return condition("Ready", "False", blocking[0].reason, messagesOf(blocking));
   const rollout = facts.spec.external === undefined ? rolloutFault(facts.rollout) : undefined;
   if (rollout !== undefined) return rollout;
   if (parts.storage.status === "False") return { ...parts.storage, type: "Ready" };
@@ -83,8 +85,13 @@ function readyCondition(
     return condition("Ready", "False", facts.webhook.reason, facts.webhook.message);
   }
   const [finding] = facts.findings;
-  const message = finding === undefined ? "images in the local registry start in opted-in namespaces" : finding.message;
+  const serving = "images in the local registry start in opted-in namespaces";
+  const message = finding === undefined ? serving : messagesOf(facts.findings);
   return condition("Ready", "True", finding?.reason ?? "Serving", message);
+}
+
+function messagesOf(findings: readonly Finding[]): string {
+  return findings.map(({ message }) => message).join("; ");
 }
 
 function rolloutFault(rollout: RolloutReport | undefined): ConditionFact | undefined {
@@ -99,7 +106,7 @@ function rolloutFault(rollout: RolloutReport | undefined): ConditionFact | undef
 
 function storageCondition({ spec, storage, findings }: StatusFacts): ConditionFact {
   const type = "StorageReady";
-  const blocking = findings.find((finding) => finding.blocks);
+  const blocking = findings.find((finding) => finding.blocks && finding.about === "storage");
   if (blocking !== undefined && spec.external === undefined) {
     return condition(type, "False", blocking.reason, blocking.message);
   }

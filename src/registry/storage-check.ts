@@ -1,14 +1,14 @@
+import type { Condition } from "../config/condition.ts";
 import { checkNamespace } from "../config/names.ts";
 import type { RegistryClient } from "./client.ts";
 import { RegistryError } from "./registry-error.ts";
 
+const failures = ["WriteFailed", "Unreachable", "LoginRefused"] as const;
+type Failure = (typeof failures)[number];
+
 export type StorageCheck =
   | { readonly kind: "writable" }
-  | {
-      readonly kind: "failed";
-      readonly reason: "WriteFailed" | "Unreachable" | "LoginRefused";
-      readonly message: string;
-    };
+  | { readonly kind: "failed"; readonly reason: Failure; readonly message: string };
 
 /** Two segments: a path of one belongs to nobody. Nothing stays there, and `_catalog` never lists it. */
 const checkRepository = `${checkNamespace}/storage`;
@@ -30,7 +30,19 @@ export async function checkStorage(
   }
 }
 
-function explain(error: RegistryError): { reason: "WriteFailed" | "Unreachable" | "LoginRefused"; message: string } {
+/**
+ * What an earlier process found, by the condition `StorageReady` that it wrote; for while nothing may be tried.
+ *
+ * @returns undefined where the condition speaks of something else than a write
+ */
+export function recallStorage(conditions: readonly Condition[]): StorageCheck | undefined {
+  const found = conditions.find(({ type }) => type === "StorageReady");
+  if (found?.status === "True") return { kind: "writable" };
+  const reason = failures.find((each) => each === found?.reason);
+  return reason === undefined || found === undefined ? undefined : { kind: "failed", reason, message: found.message };
+}
+
+function explain(error: RegistryError): { readonly reason: Failure; readonly message: string } {
   if (error.status === 0) return { reason: "Unreachable", message: error.message };
   if (error.status === 401 || error.status === 403) {
     const message = `the registry refuses the login of Secret slipway-registry-admin (${error.status} ${error.code})`;
