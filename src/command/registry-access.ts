@@ -9,6 +9,7 @@ import { createLog } from "../log.ts";
 import { type Reached, type ReachOptions, reachRegistry } from "../registry/reach.ts";
 import { RegistryError } from "../registry/registry-error.ts";
 import { readStateFile, readText, type StateFile } from "../registry/state-file.ts";
+import { readBundle } from "../tls/certificate.ts";
 import type { CommandContext } from "./program.ts";
 
 /** The flags by which every command of the user finds the registry. */
@@ -76,10 +77,23 @@ export async function withRegistry(
 
 async function readOptions(flags: RegistryFlags, state: StateFile | undefined): Promise<ReachOptions> {
   return {
-    url: flags.registry ?? state?.url,
-    ca: flags.caFile === undefined ? state?.ca : await readText(flags.caFile),
+    url: flags.registry === undefined ? state?.url : readUrl(flags.registry),
+    ca: flags.caFile === undefined ? state?.ca : await readAuthorities(flags.caFile),
     login: (await readLoginFlags(flags)) ?? state?.login,
   };
+}
+
+/** `host[:port]`, as images have it, means https. */
+function readUrl(text: string): string {
+  const url = /^https?:\/\//.test(text) ? text : `https://${text}`;
+  if (URL.canParse(url) && new URL(url).pathname === "/") return url;
+  throw new SlipwayError("CONFIG_INVALID", `--registry is '${text}'; give host[:port] or https://host[:port]`);
+}
+
+async function readAuthorities(file: string): Promise<string> {
+  const text = await readText(file);
+  if (readBundle(text).length > 0) return text;
+  throw new SlipwayError("CONFIG_INVALID", `--ca-file ${file} holds no certificate in PEM`);
 }
 
 async function readLoginFlags(flags: RegistryFlags): Promise<Login | undefined> {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -26,6 +26,24 @@ test("the login goes into config.json, whose other content stays, readable by th
     currentContext: "a",
   });
   assert.equal((await stat(join(configDirectory, "config.json"))).mode & 0o777, 0o600);
+});
+
+test("a config.json that is a symbolic link stays one", async (t) => {
+  const configDirectory = await folderOf(t);
+  await writeFile(join(configDirectory, "elsewhere.json"), "{}");
+  await symlink("elsewhere.json", join(configDirectory, "config.json"));
+  await storeDockerLogin({ configDirectory, env: {} }, host, login);
+  assert.ok((await lstat(join(configDirectory, "config.json"))).isSymbolicLink());
+  assert.match(await readFile(join(configDirectory, "elsewhere.json"), "utf8"), /registry\.example\.com/);
+});
+
+test("a config.json that cannot be read or written is named", async (t) => {
+  const configDirectory = await folderOf(t);
+  await mkdir(join(configDirectory, "config.json"));
+  await assert.rejects(storeDockerLogin({ configDirectory, env: {} }, host, login), { code: "CONFIG_INVALID" });
+  await writeFile(join(configDirectory, "file"), "");
+  const below = join(configDirectory, "file", ".docker");
+  await assert.rejects(storeDockerLogin({ configDirectory: below, env: {} }, host, login), { code: "CONFIG_INVALID" });
 });
 
 test("a folder that does not exist is made", async (t) => {

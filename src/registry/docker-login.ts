@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile, realpath, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Login } from "../credential/login.ts";
 import { SlipwayError } from "../errors.ts";
@@ -20,7 +20,8 @@ export type DockerLoginOutcome =
  * config.json itself, whose other content stays.
  *
  * @param host `host[:port]` as in image references
- * @throws SlipwayError CONFIG_INVALID for a config.json that is no JSON object; PROGRAM_FAILED by a helper
+ * @throws SlipwayError CONFIG_INVALID for a config.json that is no JSON object, or cannot be read or written;
+ *   PROGRAM_FAILED by a helper
  * @see https://docs.docker.com/reference/cli/docker/login/#credential-stores
  */
 export async function storeDockerLogin(
@@ -48,7 +49,7 @@ async function readConfig(path: string): Promise<Readonly<Record<string, unknown
     text = await readFile(path, "utf8");
   } catch (error) {
     if ((error as { code?: unknown }).code === "ENOENT") return {};
-    throw error;
+    throw inaccessible(path, error);
   }
   try {
     const parsed: unknown = JSON.parse(text);
@@ -60,12 +61,26 @@ async function readConfig(path: string): Promise<Readonly<Record<string, unknown
   throw new SlipwayError("CONFIG_INVALID", `${path}: is no JSON object; mend or remove it`);
 }
 
-/** Temporary file and rename: docker may read at any time, and a half-written file would lose every login. */
+/**
+ * Temporary file and rename: docker may read at any time, and a half-written file would lose every login. A symbolic link
+ * stays one, as with docker itself.
+ */
 async function writeConfig(path: string, config: unknown): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const temporary = `${path}.slipway-${process.pid}`;
-  await writeFile(temporary, `${JSON.stringify(config, null, "\t")}\n`, { mode: 0o600 });
-  await rename(temporary, path);
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    const file = await realpath(path).catch(() => path); // there is none yet
+    const temporary = `${file}.slipway-${process.pid}`;
+    await writeFile(temporary, `${JSON.stringify(config, null, "\t")}\n`, { mode: 0o600 });
+    await rename(temporary, file);
+  } catch (error) {
+    throw inaccessible(path, error);
+  }
+}
+
+function inaccessible(path: string, cause: unknown): SlipwayError {
+  const { code } = cause as { readonly code?: unknown };
+  const message = `${path}: cannot be read and written (${String(code)}); see to whom it belongs, or set DOCKER_CONFIG`;
+  return new SlipwayError("CONFIG_INVALID", message, { cause });
 }
 
 function helperFor(config: Readonly<Record<string, unknown>>, host: string): string | undefined {

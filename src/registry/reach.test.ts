@@ -3,7 +3,10 @@ import { PassThrough } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { createManualClock } from "../../test/fake/clock.ts";
 import { type RegistryRoute, startFakeRegistry } from "../../test/fake/registry.ts";
+import { systemClock } from "../clock.ts";
 import { SlipwayError } from "../errors.ts";
+import { certificateNames } from "../tls/certificate.ts";
+import { issueAuthority, issueLeaf } from "../tls/issue.ts";
 import type { ClusterAccess } from "./cluster-access.ts";
 import { reachRegistry, waysTo } from "./reach.ts";
 
@@ -78,4 +81,28 @@ test("a refused login is told at once", async (t) => {
   const challenge = { "www-authenticate": 'Basic realm="registry"' };
   const { reaching } = await reachFake(t, [{ on: ping, status: 401, headers: challenge }]);
   await assert.rejects(reaching, /the login was refused/);
+});
+
+async function faultOf(t: TestContext, names: readonly string[], trusts: boolean): Promise<string> {
+  const authority = await issueAuthority({ commonName: "CA", nowMs: Date.now() });
+  const order = { authority, commonName: "registry", names: certificateNames(names), nowMs: Date.now() };
+  const { certificate: cert, key } = await issueLeaf(order);
+  const registry = await startFakeRegistry([{ on: ping, status: 200 }], { cert, key });
+  t.after(() => registry.close());
+  const login = { username: "admin", password: "secret" };
+  const options = { url: registry.url, login, ...(trusts ? { ca: authority.certificate } : {}) };
+  const needs = { options, cluster: undefined, patienceMs: 0, clock: systemClock, random: () => 0 };
+  const outcome = await reachRegistry(needs, AbortSignal.timeout(60_000)).catch((error: unknown) => error);
+  assert.ok(outcome instanceof SlipwayError && outcome.code === "REGISTRY_UNREACHABLE");
+  return outcome.message;
+}
+
+test("a certificate that nobody trusted has signed: what to do is said, and nothing about flags of Node", async (t) => {
+  const fault = await faultOf(t, ["127.0.0.1"], false);
+  assert.match(fault, /give --ca-file/);
+  assert.doesNotMatch(fault, /Node/);
+});
+
+test("a certificate for other names: what to do is said", async (t) => {
+  assert.match(await faultOf(t, ["registry.example.com"], true), /extraNames/);
 });

@@ -173,10 +173,26 @@ async function tryPing(client: RegistryClient, clock: Clock, signal: AbortSignal
     if (error instanceof RegistryError && error.status === 401) {
       return { text: "the login was refused (401)", mayPass: false };
     }
-    if (error instanceof RegistryError) return { text: error.message, mayPass: isPassing(error) };
+    if (error instanceof RegistryError) return { text: adviceFor(error), mayPass: isPassing(error) };
     if (error instanceof SlipwayError) return { text: error.message, mayPass: true };
     throw error;
   } finally {
     timer.abort();
   }
+}
+
+/** What Node says of a chain that ends at no CA it was given. @see https://nodejs.org/api/tls.html#x509-certificate-error-codes */
+const untrusted: ReadonlySet<string> = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+]);
+
+/** Node's own advice is about flags of Node. */
+function adviceFor({ code, message }: RegistryError): string {
+  if (untrusted.has(code)) return `its certificate is signed by nobody who is trusted here (${code}); give --ca-file`;
+  if (code !== "ERR_TLS_CERT_ALTNAME_INVALID") return message;
+  return "its certificate is not for this name; use one that it has, or add this one to LocalRegistry spec.exposure.extraNames";
 }
