@@ -57,6 +57,30 @@ for (const { name, manifest, want } of cases) {
   });
 }
 
+// What Go reads as one of the keys that were checked, and JavaScript as another one.
+const doubtful = [
+  '{"schemaVersion":2,"manifests":[],"SchemaVersion":1}',
+  '{"schemaVersion":2,"manifests":[],"\u017fchemaVersion":1}',
+  '{"schemaVersion":2,"manifests":[],"Manifests":[null]}',
+  '{"schemaVersion":2,"manifests":[],"mediatype":"x"}',
+  `{"schemaVersion":2,"config":${JSON.stringify(descriptor)},"layers":[],"CONFIG":{"digest":"sha256:abc"}}`,
+  `{"schemaVersion":2,"manifests":[{"digest":"${descriptor.digest}","size":1,"Digest":"nope:x"}]}`,
+];
+for (const text of doubtful) {
+  test(`${text.replace(/[0-9a-f]{64}/g, "…")} is refused: Distribution would read another manifest than we`, () => {
+    assert.equal(checkManifestShape(Buffer.from(text)).kind, "refused");
+  });
+}
+
+test("keys that we do not know stay, whatever their case", () => {
+  const manifest = { schemaVersion: 2, manifests: [{ ...descriptor, URLs: [] }], Annotations: {}, subject: null };
+  assert.equal(checkManifestShape(Buffer.from(JSON.stringify(manifest))).kind, "accepted");
+});
+
+test("a byte order mark is refused", () => {
+  assert.equal(checkManifestShape(Buffer.from('\ufeff{"schemaVersion":2,"manifests":[]}')).kind, "refused");
+});
+
 test("bytes that are no UTF-8 are refused", () => {
   assert.equal(checkManifestShape(Buffer.from([0xff, 0xfe, 0x7b])).kind, "refused");
 });
