@@ -205,6 +205,18 @@ describe("content", () => {
     assert.equal(((await answer.json()) as { errors: { code: string }[] }).errors[0]?.code, "UNAVAILABLE");
   });
 
+  test("a fault in plain text whose body does not come is told all the same", async (t) => {
+    const { port } = await wire(t, (socket) => {
+      socket.end("HTTP/1.1 412 Precondition Failed\r\nContent-Length: 100\r\nConnection: close\r\n\r\n");
+    });
+    const { url, outcomes, ended } = await front(t, port);
+    const answer = await fetch(url);
+    assert.equal(answer.status, 412);
+    assert.equal(((await answer.json()) as { errors: { code: string }[] }).errors[0]?.code, "UNSUPPORTED");
+    await ended;
+    assert.equal(outcomes[0]?.status, 412);
+  });
+
   test("a kept connection that was closed meanwhile is replaced without the client noticing", async (t) => {
     const { port, seen } = await wire(t, (socket, _request, index) => {
       if (index === 1) socket.resetAndDestroy();

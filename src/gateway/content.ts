@@ -82,6 +82,14 @@ function transfer(connection: ContentConnection, order: ForwardOrder, limits: Fo
     if (answer !== undefined) response.destroy();
     settle({ kind: answer === undefined ? "unanswered" : "broken" });
   };
+  const finish = (): void => {
+    isOurs = false;
+    response.once("finish", () => {
+      if (answer !== undefined) settle({ kind: "answered", head: answer });
+    });
+    if (isPlain && answer !== undefined) sendPlainFault(response, answer);
+    else response.end();
+  };
   const idle = createIdleTimer(limits.answerMs, giveUp);
   response.once("close", giveUp);
   connection.ask(request.method ?? "", requestHead(order), {
@@ -99,16 +107,11 @@ function transfer(connection: ContentConnection, order: ForwardOrder, limits: Fo
       response.write(Buffer.from(bytes));
       done();
     },
-    end() {
-      isOurs = false;
-      response.once("finish", () => {
-        if (answer !== undefined) settle({ kind: "answered", head: answer });
-      });
-      if (isPlain && answer !== undefined) sendPlainFault(response, answer);
-      else response.end();
-    },
+    end: finish,
     fail(failure) {
-      settle({ kind: failure });
+      // With a precondition that fails Distribution declares the length of the blob, sends none of it and hangs up.
+      if (isPlain) finish();
+      else settle({ kind: failure });
     },
   });
   return promise;

@@ -72,6 +72,7 @@ export const registryRejection: Rejection = (status) => ({
 /** What an answer without an OCI error body says by its status alone; Go's own handlers answer in plain text. */
 export function plainFault(status: number): RegistryFault {
   if (status === 416) return { status, error: { code: "RANGE_INVALID", message: "the range is not in the content" } };
+  if (status === 412) return { status, error: { code: "UNSUPPORTED", message: "a precondition does not hold" } };
   if (status === 404) return { status, error: { code: "NOT_FOUND", message: "the registry does not have it" } };
   if (status < 500) return { status, error: { code: "UNSUPPORTED", message: "the operation is unsupported" } };
   return { status, error: { code: "UNAVAILABLE", message: "the registry failed" } };

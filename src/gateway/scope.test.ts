@@ -44,3 +44,11 @@ for (const { name, scopes, want } of cases) test(name, () => assert.deepEqual(pa
 test("no more than 64 scopes are read", () => {
   assert.equal(parseScopes(Array.from({ length: 100 }, (_, index) => `repository:a${index}:pull`)).length, 64);
 });
+
+test("no more scopes are read than a token can carry", () => {
+  const name = (index: number) => `${"a".repeat(250)}${index}`;
+  const scopes = parseScopes(Array.from({ length: 64 }, (_, index) => `repository:${name(index)}:pull,push,delete`));
+  assert.ok(scopes.length > 10, `${scopes.length}`);
+  assert.ok(JSON.stringify(scopes).length <= 4_200);
+  assert.deepEqual(scopes.at(-1)?.name, name(scopes.length - 1));
+});

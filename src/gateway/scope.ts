@@ -4,10 +4,13 @@ import type { ResourceActions } from "./token-claims.ts";
 
 const actions: readonly Action[] = ["pull", "push", "delete"];
 const maxScopes = 64;
+/** A token with more would not fit into a line of 8 KiB, and larger headers no proxy takes. */
+const maxLength = 4 * 1024;
 
 /**
  * Reads the scopes of a token request: each parameter may hold several, separated by spaces. What is no repository by
- * the grammar, and no known type, is left out: asking for more is never an error. At most 64.
+ * the grammar, and no known type, is left out: asking for more is never an error. At most 64, and as many as fit into
+ * a token that can still be sent.
  *
  * @returns one entry per resource; `*` of a repository becomes all actions
  * @see https://distribution.github.io/distribution/spec/auth/scope/
@@ -21,7 +24,15 @@ export function parseScopes(parameters: readonly string[]): readonly ResourceAct
     const known = scopes.get(key)?.actions ?? [];
     scopes.set(key, { ...scope, actions: [...new Set([...known, ...scope.actions])] });
   }
-  return [...scopes.values()];
+  return fitting([...scopes.values()]);
+}
+
+function fitting(scopes: readonly ResourceActions[]): readonly ResourceActions[] {
+  let length = 0;
+  return scopes.filter((scope) => {
+    length += JSON.stringify(scope).length;
+    return length <= maxLength;
+  });
 }
 
 /** Whether a token's `access` holds an action on a resource. */

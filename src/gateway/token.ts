@@ -137,8 +137,8 @@ async function readGenuine(
   return (await verifyAsync("sha256", data, key, Buffer.from(signature, "base64url"))) ? claims : undefined;
 }
 
-/** A token with 64 scopes of 255 characters and its certificate stays well below. */
-const maxTokenLength = 64 * 1024;
+/** Ours have 8 KiB at most, see parseScopes. */
+const maxTokenLength = 16 * 1024;
 
 function isCurrent(claims: TokenClaims, nowSeconds: number): boolean {
   const isOurs = claims.iss === tokenIssuer && claims.aud === tokenService;

@@ -43,6 +43,8 @@ const tagQueries = [
   `last=${"x".repeat(5_000)}`,
 ];
 const ranges = ["x", "bytes=0-2", "5-7", "2-0", "0-", "-1-2", `0-${"9".repeat(20)}`];
+/** Go reads these keys as `schemaVersion`, `config` and `layers`. */
+const otherCases = [{ SCHEMAVERSION: 1 }, { Config: { digest: "sha256:abc" } }, { LAYERS: [{ digest: "blake3:x" }] }];
 const layers: readonly Readonly<Record<string, unknown>>[] = [
   { urls: 5 },
   { urls: ["file:///etc/passwd"] },
@@ -116,6 +118,9 @@ describe("what a hostile client sends, before the real Distribution", { skip }, 
     for (const range of ["x", "bytes=5-2", "bytes=999-"]) {
       assertRefused(await get(`/v2/team-a/app/blobs/${blob}`, { range }), range);
     }
+    const unmet = await get(`/v2/team-a/app/blobs/${blob}`, { "if-match": '"x"' });
+    assertRefused(unmet, "if-match");
+    assert.equal(unmet.status, 412);
   });
 
   test("uploads with ranges and digests that are none, and other content than the digest says", async () => {
@@ -138,6 +143,9 @@ describe("what a hostile client sends, before the real Distribution", { skip }, 
     for (const change of layers) {
       const layer = { mediaType: "application/vnd.oci.image.layer.v1.tar", digest: blob, size: 2, ...change };
       assertRefused(await putManifest({ ...image, config, layers: [layer] }), JSON.stringify(change));
+    }
+    for (const keys of otherCases) {
+      assertRefused(await putManifest({ ...image, config, layers: [], ...keys }), JSON.stringify(keys));
     }
   });
 

@@ -83,6 +83,21 @@ test("containerd's OAuth2 POST gets an access token", async () => {
   assert.equal(claimsOf(token).access.length, 1);
 });
 
+test("a token for 200 long scopes is still one that can be sent, also through a proxy with lines of 8 KiB", async () => {
+  const { username, password } = adminLogin;
+  const names = Array.from({ length: 200 }, (_, index) => `${"a".repeat(240)}/${index}`);
+  const scopes = names.map((name) => ["scope", `repository:${name}:pull,push,delete`] as [string, string]);
+  const login: [string, string][] = Object.entries({ grant_type: "password", username, password });
+  const body = new URLSearchParams([...login, ...scopes]).toString();
+  const headers = { "content-type": "application/x-www-form-urlencoded" };
+  const answer = await client.ask("POST", "/auth/token", { headers, body });
+  const { access_token: token } = JSON.parse(answer.body.toString()) as { access_token: string };
+  assert.ok(token.length < 8_192 - "Authorization: Bearer ".length, `${token.length}`);
+  const authorization = `Bearer ${token}`;
+  const pulled = await client.ask("GET", `/v2/${names[0]}/tags/list`, { headers: { authorization } });
+  assert.equal(pulled.status, 200);
+});
+
 const malformed = [
   { name: "no login", method: "GET", headers: {}, want: 401 },
   { name: "a login without a colon", method: "GET", headers: { authorization: "Basic YWJj" }, want: 401 },
