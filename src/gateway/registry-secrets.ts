@@ -35,7 +35,11 @@ export function createRegistrySecrets(needs: {
   });
   const users = remembered(needs.users, `${needs.namespace}/${registryUsersSecretName}`, (secret) => {
     const { users: known, invalid } = readRegistryUsers(secret);
-    if (invalid.length > 0) needs.log.warn({ users: invalid }, "users that cannot be read cannot log in");
+    if (invalid.length > 0)
+      needs.log.warn(
+        { users: invalid },
+        `users of Secret ${registryUsersSecretName} that cannot be read cannot log in`,
+      );
     return known;
   });
   const admin = remembered(needs.admin, `${needs.namespace}/${registryAdminSecretName}`, readAdminLogin);
