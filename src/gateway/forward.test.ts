@@ -51,9 +51,11 @@ test("Host stays, X-Forwarded-Proto is set when absent and kept when it is there
   await ask(steering);
   await ask({ "x-forwarded-proto": "http" });
   await ask({ "x-forwarded-proto": "javascript" });
+  await ask({ "x-forwarded-proto": "HTTP, https" });
+  await ask({ "x-forwarded-proto": "https,http" });
   assert.deepEqual(
     seen.map((headers) => headers["x-forwarded-proto"]),
-    ["https", "http", "https"],
+    ["https", "http", "https", "http", "https"],
   );
   assert.ok(seen.every((headers) => headers.host === host));
   for (const name of Object.keys(steering)) assert.equal(seen[0]?.[name], undefined, name);

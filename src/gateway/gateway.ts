@@ -28,11 +28,12 @@ import { createCatalogSource } from "./catalog.ts";
 import { createCatalogueStreams } from "./catalogue-stream.ts";
 import { createEventHub } from "./event-hub.ts";
 import { createForwarder, type ForwardLimits } from "./forward.ts";
-import { hostOf, registryRejection, sendError, tokenPath } from "./refusal.ts";
+import { registryRejection, sendError, tokenPath } from "./refusal.ts";
 import { createRegistryHandler } from "./registry-handler.ts";
 import { createRegistrySecrets, type RegistrySecrets } from "./registry-secrets.ts";
 import { createRegistryView } from "./registry-view.ts";
 import { remembered } from "./remembered.ts";
+import { awaitsContinue, checkRequestHead } from "./request-head.ts";
 import { createStanding } from "./standing.ts";
 import { createStoreGauge, type StoreGauge } from "./store-gauge.ts";
 import { measureStore } from "./store-size.ts";
@@ -216,12 +217,11 @@ function createRouter(endpoints: Endpoints, audit: ReturnType<typeof createAudit
     const { record, end } = audit.begin(request);
     response.once("close", () => end(response.statusCode));
     limitRest(request, response, restMs);
-    if (hostOf(request) === undefined) {
-      return sendError(response, 400, { code: "UNSUPPORTED", message: "the Host header has to be host[:port]" });
-    }
+    const fault = checkRequestHead(request);
+    if (fault !== undefined) return sendError(response, fault.status, fault.error, { Connection: "close" });
     const [path = ""] = (request.url ?? "").split("?", 1);
     const endpoint = choose(path);
-    if (endpoint !== endpoints.registry && request.headers.expect !== undefined) response.writeContinue();
+    if (endpoint !== endpoints.registry && awaitsContinue(request)) response.writeContinue();
     await endpoint(request, response, record);
   };
 }

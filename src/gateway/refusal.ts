@@ -113,16 +113,16 @@ export function sendChallenge(
   );
 }
 
-/** The scheme that the client used, as far as those in front of us know. */
+/** The scheme that the client used, as far as those in front of us know: of several the outermost comes first. */
 export function schemeOf(request: IncomingMessage): "http" | "https" {
   const [given] = [request.headers["x-forwarded-proto"]].flat();
-  return given === "http" ? "http" : "https";
+  return /^http *(?:,|$)/i.test(given ?? "") ? "http" : "https";
 }
 
 /** The Host header, when it is `host[:port]` by grammar; it goes into realms and Location headers. */
 export function hostOf(request: IncomingMessage): string | undefined {
   const { host } = request.headers;
-  return host !== undefined && /^(?:[a-zA-Z0-9_.-]{1,253}|\[[0-9a-fA-F:.]{2,45}\])(?::\d{1,5})?$/.test(host)
+  return host !== undefined && /^(?:[a-zA-Z0-9_.-]{1,253}|\[[0-9a-fA-F:.]{2,45}\])(?::\d{0,5})?$/.test(host)
     ? host
     : undefined;
 }

@@ -19,6 +19,7 @@ import {
   type RegistryRoute,
 } from "./repository-path.ts";
 import { checkRequest } from "./request-check.ts";
+import { awaitsContinue } from "./request-head.ts";
 import { actionName, allowedMethods, isWrite, requiredAccess } from "./required-access.ts";
 import { holdsAction } from "./scope.ts";
 import type { Standing } from "./standing.ts";
@@ -96,7 +97,7 @@ async function answer(needs: RegistryHandlerNeeds, exchange: Exchange, route: Re
   }
   const fault = checkRequest(route, exchange.query, exchange.request.headers);
   if (fault !== undefined) return sendError(response, fault.status, fault.error);
-  if (exchange.request.headers.expect !== undefined) response.writeContinue();
+  if (awaitsContinue(exchange.request)) response.writeContinue();
   await serve(needs, exchange, route, caller);
 }
 

@@ -47,6 +47,8 @@ describe("what is no request for a registry", () => {
     { name: "a path that is no ASCII", head: "GET /v2/team-a/\u00e9/manifests/1 HTTP/1.1", status: 400 },
     { name: "a request without Host", head: "GET /v2/ HTTP/1.1", host: "", status: 400 },
     { name: "a Host that is none", head: "GET /v2/ HTTP/1.1", host: 'Host: a"b', status: 400 },
+    { name: "two Hosts", head: "GET /v2/ HTTP/1.1", more: ["Host: localhost"], status: 400 },
+    { name: "an absolute target of a Host that is none", head: "GET https://a@b/v2/ HTTP/1.1", status: 400 },
     { name: "headers without an end", head: "GET /v2/ HTTP/1.1", more: [`X: ${"a".repeat(17_000)}`], status: 431 },
     {
       name: "1,000 scopes in a path",
@@ -67,12 +69,12 @@ describe("what is no request for a registry", () => {
       more: ["Content-Length: 0", "Content-Length: 5"],
       status: 400,
     },
-    {
-      name: "a coding that there is not",
+    ...["xchunked", "gzip, chunked", "gzip,chunked"].map((coding) => ({
+      name: `a body that is sent as ${coding}`,
       head: `POST /v2/${repository}/blobs/uploads/ HTTP/1.1`,
-      more: ["Transfer-Encoding: xchunked"],
-      status: 400,
-    },
+      more: [`Transfer-Encoding: ${coding}`],
+      status: 501,
+    })),
   ];
   for (const { name, head, host = "Host: localhost", more = [], status } of cases) {
     test(`${name} is ${status} with an OCI error body, and the connection ends`, async () => {
@@ -110,6 +112,43 @@ describe("what is no request for a registry", () => {
       recorder.requests.map(({ url }) => url),
       [`/v2/${repository}/manifests/1`, "/v2/"],
     );
+  });
+
+  test("a target in absolute form is the same as path and Host, which it overrules", async () => {
+    recorder.requests.length = 0;
+    const ask = (target: string, ...more: string[]) =>
+      send(
+        [`GET ${target} HTTP/1.1`, "Host: other.example.com", "Connection: close", ...more]
+          .join("\r\n")
+          .concat("\r\n\r\n"),
+      );
+    const login = `Authorization: ${authorization}`;
+    assert.match(
+      await ask(`https://registry.example.com:5443/v2/${repository}/tags/list?n=5`, login),
+      /^HTTP\/1\.1 200 /,
+    );
+    assert.deepEqual(
+      recorder.requests.map(({ url, headers }) => [url, headers.host]),
+      [[`/v2/${repository}/tags/list?n=5`, "registry.example.com:5443"]],
+    );
+    assert.match(await ask("HTTP://registry.example.com/v2/"), /realm="https:\/\/registry\.example\.com\/auth\/token"/);
+    assert.match(await ask("https://registry.example.com/auth/token"), /WWW-Authenticate: Basic /);
+    // What a path may not hold it may not hold here.
+    for (const path of [
+      `/v2/x/../${repository}/tags/list`,
+      `//v2/${repository}/tags/list`,
+      "",
+      "?/v2/",
+      `/v2%2f${repository}/tags/list`,
+    ]) {
+      assert.match(await ask(`https://registry.example.com${path}`, login), /^HTTP\/1\.1 40[04] /, path);
+    }
+    assert.equal(recorder.requests.length, 1);
+  });
+
+  test("who speaks HTTP/1.0 is not told to continue", async () => {
+    const lines = ["GET /v2/ HTTP/1.0", "Host: localhost", `Authorization: ${authorization}`, "Expect: 100-continue"];
+    assert.match(await send(`${lines.join("\r\n")}\r\n\r\n`), /^HTTP\/1\.1 200 OK\r\n/);
   });
 
   test("an upgrade is answered as if it had not been asked for", async () => {
