@@ -19,6 +19,9 @@ export type Audit = {
   begin(request: IncomingMessage): { readonly record: AuditRecord; end(status: number): void };
 };
 
+/** Stands for the status where the client went away before there was one, as in nginx. */
+export const unansweredStatus = 499;
+
 /** One line and a few figures per request. No header, no query, no password ever gets into either. */
 export function createAudit(needs: { readonly log: Log; readonly metrics: Registry; readonly clock: Clock }): Audit {
   const requests = counterAt(needs.metrics, {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
@@ -99,7 +100,7 @@ test("a refusal before the end of an upload reaches the client", async (t) => {
   assert.match(await answer.text(), /^{"errors":\[{"code":"UNSUPPORTED"/);
 });
 
-test("a client that stops sending is cut off, and its upload does not look complete", async (t) => {
+test("a client that stops sending is told so, and its upload does not look complete", async (t) => {
   const broken = Promise.withResolvers<boolean>();
   const { url, ended } = await front(
     t,
@@ -112,6 +113,9 @@ test("a client that stops sending is cut off, and its upload does not look compl
   const sent = request(url, { method: "PUT", headers: { "content-length": 100 }, agent: false });
   sent.once("error", () => undefined);
   sent.write("half");
+  const [answer] = (await once(sent, "response")) as [IncomingMessage];
+  assert.equal(answer.statusCode, 408);
+  assert.match(Buffer.concat(await answer.toArray()).toString(), /^{"errors":\[{"code":"UNSUPPORTED"/);
   await ended;
   assert.equal(await broken.promise, true);
   sent.destroy();

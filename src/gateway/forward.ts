@@ -86,16 +86,28 @@ export function createForwarder(needs: { readonly url: string; readonly limits?:
       const outcome = await send(order);
       if (outcome.kind === "answered") return outcome;
       if (!order.response.headersSent) {
-        sendError(order.response, 502, { code: "UNAVAILABLE", message: "the registry does not answer" });
+        const { status, error } = outcome.kind === "stalled" ? stalled : unanswered;
+        sendError(order.response, status, error);
       } else if (!order.response.writableEnded) order.response.destroy();
       return undefined;
     },
   };
 }
 
+const unanswered: RegistryFault = {
+  status: 502,
+  error: { code: "UNAVAILABLE", message: "the registry does not answer" },
+};
+const stalled: RegistryFault = {
+  status: 408,
+  error: { code: "UNSUPPORTED", message: "the body did not come in time" },
+};
+
 type Attempt =
   | { readonly kind: "answered"; readonly status: number; readonly headers: IncomingHttpHeaders }
   | { readonly kind: "broken" }
+  /** The client stopped in the middle of its body. */
+  | { readonly kind: "stalled" }
   /** A kept connection was closed before anything was answered. */
   | { readonly kind: "stale" };
 
@@ -109,7 +121,11 @@ type Exchange = {
 function exchange(running: Exchange): void {
   const { order, upstream, limits, resolve } = running;
   const { response } = order;
-  const idle = createIdleTimer(limits.idleMs, () => upstream.destroy(new Error("nobody sent or read for too long")));
+  let isIdle = false;
+  const idle = createIdleTimer(limits.idleMs, () => {
+    isIdle = true;
+    upstream.destroy(new Error("nobody sent or read for too long"));
+  });
   const finish = (attempt: Attempt): void => {
     idle.stop();
     response.off("close", giveUp);
@@ -125,7 +141,8 @@ function exchange(running: Exchange): void {
   upstream.once("error", (error: NodeJS.ErrnoException) => {
     const isStale =
       upstream.reusedSocket && error.code === "ECONNRESET" && isRepeatable(order) && !response.headersSent;
-    finish({ kind: isStale ? "stale" : "broken" });
+    if (isStale) finish({ kind: "stale" });
+    else finish({ kind: isIdle && !order.request.complete ? "stalled" : "broken" });
   });
   upstream.once("response", (answer) => {
     idle.restart(limits.idleMs);

@@ -21,7 +21,7 @@ import { catalogueStreamPath } from "../registry/stream-protocol.ts";
 import { secretValue } from "../tls/secret-data.ts";
 import { createSecretCertificateSource } from "../tls/serving-certificate.ts";
 import { createAccounts } from "./account.ts";
-import { createAudit } from "./audit.ts";
+import { createAudit, unansweredStatus } from "./audit.ts";
 import { createAuthenticator } from "./authenticate.ts";
 import { createAuthorizer } from "./authorize.ts";
 import { createCatalogSource } from "./catalog.ts";
@@ -215,7 +215,7 @@ function createRouter(endpoints: Endpoints, audit: ReturnType<typeof createAudit
   };
   return async (request: IncomingMessage, response: ServerResponse) => {
     const { record, end } = audit.begin(request);
-    response.once("close", () => end(response.statusCode));
+    response.once("close", () => end(response.headersSent ? response.statusCode : unansweredStatus));
     limitRest(request, response, restMs);
     const fault = checkRequestHead(request);
     if (fault !== undefined) return sendError(response, fault.status, fault.error, { Connection: "close" });

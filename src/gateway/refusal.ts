@@ -61,12 +61,13 @@ const rejections: Readonly<Record<RejectedStatus, string>> = {
   413: "the request has too large chunk extensions",
   417: "the expectation cannot be met",
   431: "the request line and headers are too large",
+  500: "the gateway failed",
 };
 
-/** What clients are told whose requests no handler sees. */
+/** What clients are told whose requests no handler sees, or none can answer. */
 export const registryRejection: Rejection = (status) => ({
   contentType: "application/json",
-  body: errorBody({ code: "UNSUPPORTED", message: rejections[status] }),
+  body: errorBody({ code: status === 500 ? "UNAVAILABLE" : "UNSUPPORTED", message: rejections[status] }),
 });
 
 /** What an answer without an OCI error body says by its status alone; Go's own handlers answer in plain text. */

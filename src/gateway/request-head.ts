@@ -13,7 +13,8 @@ export function checkRequestHead(request: IncomingMessage): RegistryFault | unde
   if (hostOf(request) === undefined) return fault(400, "the Host header has to be host[:port]");
   const coding = request.headers["transfer-encoding"];
   // Node takes apart what is chunked, and leaves what else was done to the body in it.
-  if (coding !== undefined && coding.toLowerCase() !== "chunked") return fault(501, "chunked is the only transfer coding");
+  if (coding !== undefined && coding.toLowerCase() !== "chunked")
+    return fault(501, "chunked is the only transfer coding");
   return undefined;
 }
 

@@ -3,9 +3,9 @@ import type { Server } from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 
-/** What is said to a request that no handler sees. */
+/** What is said to a request that no handler sees, or whose handler failed (500). */
 export type Rejection = (status: RejectedStatus) => { readonly contentType: string; readonly body: string };
-export type RejectedStatus = 400 | 405 | 408 | 413 | 417 | 431;
+export type RejectedStatus = 400 | 405 | 408 | 413 | 417 | 431 | 500;
 
 /**
  * Answers in the caller's words what Node refuses by itself, with an empty body or none: requests that are no HTTP,

@@ -135,6 +135,31 @@ describe("the https server", () => {
     await running;
   });
 
+  test("says it in the caller's words where there are some", async () => {
+    const rejection = (status: number) => ({ contentType: "application/json", body: `{"status":${status}}` });
+    const { server, stop, clock, running } = await start(() => Promise.reject(new Error("x")), { rejection });
+    const { status, headers, body } = await ask(server.port() ?? 0);
+    assert.deepEqual([status, headers["content-type"], body], [500, "application/json", '{"status":500}']);
+    stop();
+    await clock.advance(60_000);
+    await running;
+  });
+
+  test("headers that do not come in time end the connection soon after it", { timeout: 20_000 }, async () => {
+    const { server, stop, clock, running } = await start((_request, response) => response.end(), {
+      limits: { headersTimeoutMs: 200 },
+    });
+    const socket = connect({ host: "127.0.0.1", port: server.port() ?? 0, ca: authority.certificate });
+    await once(socket, "secureConnect");
+    socket.write("GET / HTTP/1.1\r\nHost: x\r\n");
+    const closed = once(socket, "close");
+    socket.resume();
+    await closed;
+    stop();
+    await clock.advance(60_000);
+    await running;
+  });
+
   test("at a stop it answers on with Connection: close, then lets what is running end", async () => {
     const held = Promise.withResolvers<void>();
     let drained = 0;

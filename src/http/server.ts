@@ -129,6 +129,8 @@ function serverOptions(needs: HttpsServerNeeds, limits: HttpsServerLimits) {
     headersTimeout: limits.headersTimeoutMs,
     requestTimeout: limits.requestTimeoutMs,
     handshakeTimeout: 10_000,
+    // Node looks for late headers every 30 s unless told otherwise, and would find them after up to twice their time.
+    connectionsCheckingInterval: Math.min(limits.headersTimeoutMs, 1_000),
     // Who says what is said to the others looks at this one as well.
     requireHostHeader: needs.rejection === undefined,
   };
@@ -149,8 +151,9 @@ function guard(needs: HttpsServerNeeds, isDraining: () => boolean) {
     response.on("error", (error) => needs.log.debug({ err: error }, "response ended early"));
     const fail = (error: unknown): void => {
       needs.log.error({ err: error, method: request.method }, "a request failed");
-      if (response.headersSent) response.destroy();
-      else response.writeHead(500, { "Content-Type": "text/plain" }).end("internal error\n");
+      if (response.headersSent) return void response.destroy();
+      const { contentType, body } = needs.rejection?.(500) ?? { contentType: "text/plain", body: "internal error\n" };
+      response.writeHead(500, { "Content-Type": contentType }).end(body);
     };
     void (async () => await needs.handler(request, response))().catch(fail);
   };

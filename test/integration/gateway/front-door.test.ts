@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { request } from "node:https";
 import { after, before, describe, test } from "node:test";
 import { systemNamespace, tokenSigningSecretName } from "../../../src/config/names.ts";
 import {
@@ -257,6 +258,19 @@ describe("the gateway in front of the real Distribution", { skip }, () => {
       const headers = { authorization: `Bearer ${token}`, accept: manifestType };
       assert.equal((await client.ask("GET", "/v2/team-a/leaf/manifests/v1", { headers })).status, 200);
     }
+  });
+
+  test("an upload that breaks off before its answer is 499 in audit lines and metrics, not 200", async () => {
+    const headers = await bearer(adminLogin, "repository:team-a/app:pull,push");
+    const begun = await client.ask("POST", "/v2/team-a/app/blobs/uploads/", { headers });
+    const { hostname, port, pathname, search } = new URL(begun.headers.location ?? assert.fail());
+    const options = { hostname, port, path: `${pathname}${search}`, method: "PATCH", ca: gateway.ca, agent: false };
+    const cut = request({ ...options, headers: { ...headers, "content-length": 1_000_000 } });
+    cut.once("error", () => undefined);
+    cut.write("half", () => cut.destroy());
+    const isCounted = () => gateway.lines.some((line) => /"action":"push_upload".*"status":499/.test(line));
+    while (!isCounted()) await new Promise((resolve) => setImmediate(resolve));
+    assert.match(await gateway.metrics.metrics(), /requests_total{action="push_upload",status="499"} 1\n/);
   });
 
   test("audit lines and logs hold no password and no token", async () => {
