@@ -28,6 +28,33 @@ for (const { name, namespace, uid, labels, optIn, optOut } of cases) {
   }
 }
 
+const pushCases = [
+  {
+    name: "a namespace that asks for a push login",
+    namespace: "a",
+    annotations: { "slipway.dev/push": "enabled" },
+    want: true,
+  },
+  { name: "a namespace that no longer asks for one", namespace: "a", annotations: {}, want: false },
+  {
+    name: "a namespace that asks for none",
+    namespace: "a",
+    annotations: { "slipway.dev/push": "disabled" },
+    want: false,
+  },
+  { name: "the namespace of the contract check", namespace: "slipway-check", annotations: {}, want: true },
+] as const;
+for (const { name, namespace, annotations, want } of pushCases) {
+  test(`the push login of ${name} ${want ? "stands" : "does not stand"}, its pull login does`, () => {
+    const metadata = { name: namespace, uid: "1", labels: enabled, annotations };
+    const namespaces = createMemoryStore([[namespace, { metadata }]]);
+    const needs = { namespaces, selection: optInSelection, users: () => new Map(), hasAdmin: () => true };
+    const stands = (purpose: "pull" | "push") =>
+      createStanding(needs).resolve({ kind: "namespace", purpose, namespace, uid: "1" }) !== undefined;
+    assert.deepEqual([stands("push"), stands("pull")], [want, true]);
+  });
+}
+
 test("a further user stands with the rules of now, and not when it is gone", () => {
   let users = new Map([["ci", { password: "x", rules: [{ repository: "a/**", actions: ["pull"] as const }] }]]);
   const namespaces = createMemoryStore();

@@ -1,5 +1,6 @@
 import type { KubernetesObject } from "../cluster/object.ts";
 import type { ObservedStore } from "../cluster/store.ts";
+import { checkNamespace, pushAnnotation } from "../config/names.ts";
 import { isOptedIn, type NamespaceSelection } from "../namespace/selection.ts";
 import type { Identity, Subject } from "./identity.ts";
 import type { RegistryUsers } from "./registry-users.ts";
@@ -11,8 +12,9 @@ export type Standing = {
 };
 
 /**
- * A namespace stands while it exists with that uid and is opted in; a further user while the Secret names it. Answered
- * from memory, at each request: what was opted out or re-created loses its issued tokens within seconds.
+ * A namespace stands while it exists with that uid and is opted in, its push login while it also asks for one; a further
+ * user while the Secret names it. Answered from memory, at each request: what was opted out or re-created loses its
+ * issued tokens within seconds.
  */
 export function createStanding(needs: {
   /** Metadata is enough. */
@@ -27,7 +29,7 @@ export function createStanding(needs: {
         case "namespace": {
           const namespace = needs.namespaces.get(subject.namespace);
           const isLive = namespace?.metadata.uid === subject.uid && isServed(namespace, needs.selection);
-          return isLive ? subject : undefined;
+          return isLive && (subject.purpose === "pull" || asksForPush(namespace)) ? subject : undefined;
         }
         case "user": {
           const user = needs.users().get(subject.name);
@@ -44,4 +46,9 @@ export function createStanding(needs: {
 
 function isServed({ metadata: { name, labels = {} } }: KubernetesObject, selection: NamespaceSelection): boolean {
   return isOptedIn({ name, labels }, selection);
+}
+
+/** By the annotation; serve pushes to the namespace of the contract check with a login that is written nowhere. */
+function asksForPush({ metadata: { name, annotations = {} } }: KubernetesObject): boolean {
+  return annotations[pushAnnotation] === "enabled" || name === checkNamespace;
 }

@@ -9,7 +9,7 @@ import type { Login } from "../../../src/credential/login.ts";
 import { type BreakingProxy, startBreakingProxy } from "../../fake/breaking-proxy.ts";
 import { type RealApiServer, signal, startRealApiServer } from "../cluster/api-server.ts";
 import { createKeySecret, type GatewayCommand, prepareCluster, startGatewayCommand } from "./gateway-command.ts";
-import { adminLogin, type Certificates, issueCertificates, secretObject } from "./harness.ts";
+import { adminLogin, type Certificates, issueCertificates, namespaceObject, secretObject } from "./harness.ts";
 import { startRecorder } from "./recorder.ts";
 import {
   type Answer,
@@ -41,10 +41,10 @@ describe("the API server is away for a minute", () => {
     await prepareCluster(server, certificates);
     await createKeySecret(server);
     await server.api.create(resources.secrets, secretObject(registryAdminSecretName, adminLogin), { signal });
-    const labels = { "slipway.dev/inject": "enabled" };
+    const { metadata } = namespaceObject(namespace, "");
     const created = await server.api.create(
       resources.namespaces,
-      { metadata: { name: namespace, labels } },
+      { metadata: { name: namespace, labels: metadata.labels ?? {}, annotations: metadata.annotations ?? {} } },
       { signal },
     );
     uid = created.metadata.uid ?? "";

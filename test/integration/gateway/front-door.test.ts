@@ -195,6 +195,19 @@ describe("the gateway in front of the real Distribution", { skip }, () => {
     await assert.rejects(client.token(pullLogin("team-c", "uid-c")), /401/);
   });
 
+  test("a namespace that no longer asks for a push login loses it, and its tokens, and pulls on", async (t) => {
+    const asking = namespaceObject("team-c", "uid-c");
+    gateway.namespaces.set("team-c", asking);
+    t.after(() => gateway.namespaces.delete("team-c"));
+    const login = pushLogin("team-c", "uid-c");
+    assert.equal((await pushImage(client, login, { repository: "team-c/app", tag: "v1" })).status, 201);
+    const headers = await bearer(login, "repository:team-c/app:pull,push");
+    gateway.namespaces.set("team-c", { metadata: { ...asking.metadata, annotations: {} } });
+    assert.equal((await client.ask("POST", "/v2/team-c/app/blobs/uploads/", { headers })).status, 401);
+    await assert.rejects(client.token(login), /401/);
+    assert.equal((await pull(pullLogin("team-c", "uid-c"), "team-c/app", "v1")).status, 200);
+  });
+
   test("the catalogue shows to each what it may pull, in pages cut after filtering", async () => {
     for (const name of ["one", "two", "three"]) {
       await pushImage(client, adminLogin, { repository: `team-a/list-${name}`, tag: "v1" });

@@ -60,8 +60,10 @@ export type TestGateway = {
   stop(): Promise<void>;
 };
 
+/** Opted in, and asking for a push login. */
 export function namespaceObject(name: string, uid: string, labels: Record<string, string> = {}): KubernetesObject {
-  return { metadata: { name, uid, labels: { "slipway.dev/inject": "enabled", ...labels } } };
+  const annotations = { "slipway.dev/push": "enabled" };
+  return { metadata: { name, uid, labels: { "slipway.dev/inject": "enabled", ...labels }, annotations } };
 }
 
 export function secretObject(name: string, values: Record<string, string>): KubernetesObject {
