@@ -67,13 +67,32 @@ const mostly = (plain: string, ...others: string[]) =>
 const tails = ["/manifests/v1", `/manifests/${digest}`, `/blobs/${digest}`, "/blobs/uploads/1", "/tags/list"];
 const mounts = ["team-a/base", "team-b/app", "team-b%2fapp", "docker.io/library/nginx"];
 const queries = mounts.map((from) => `?from=${from}&mount=${digest}`);
+/** Said twice, or in another case or coding: whoever reads the other value must not matter. */
+const doubled = [
+  `?mount=${digest}&from=team-a/base&from=team-b/app`,
+  `?mount=${digest}&from=team-b/app&from=team-a/base`,
+  `?from=team-a/base&FROM=team-b/app&mount=${digest}&mount=x`,
+  `?mount=${digest}&fro%6d=team-b/app`,
+  `?mount=${digest};from=team-b/app`,
+];
+const roots = [
+  "//v2/",
+  "/v2//",
+  "/V2/",
+  "/debug/pprof/",
+  "/v2/../v2/",
+  "https://registry.example.com/v2/",
+  "http://127.0.0.1:5000/v2/",
+  "https://registry.example.com//v2/",
+  "https://registry.example.com/v2/team-a/../",
+];
 const anyPath = fc
   .tuple(
     fc.constantFrom(...repositories, "TEAM-A/app", "team-a/../team-b/app", "_catalog", ""),
     mostly("", ...tricks),
     fc.constantFrom("/blobs/uploads/", "/blobs/uploads/", ...tails, ""),
-    mostly("", ...queries, "?from=team-b/app", "?ns=docker.io", `?digest=${digest}`),
-    mostly("/v2/", "//v2/", "/v2//", "/V2/", "/debug/pprof/", "/v2/../v2/"),
+    mostly("", ...queries, ...doubled, "?from=team-b/app", "?ns=docker.io", `?digest=${digest}`),
+    mostly("/v2/", ...roots),
   )
   .map(([name, trick, tail, query, root]) => `${root}${name}${trick}${tail}${query}`);
 
