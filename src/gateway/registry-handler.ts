@@ -253,6 +253,7 @@ async function sendCatalog(needs: RegistryHandlerNeeds, exchange: Exchange, iden
       : { Link: `</v2/_catalog?last=${encodeURIComponent(page.next)}&n=${wanted.size}>; rel="next"` };
   response.writeHead(200, {
     "Content-Type": "application/json",
+    "Content-Length": Buffer.byteLength(body),
     "Docker-Distribution-Api-Version": "registry/2.0",
     ...link,
   });

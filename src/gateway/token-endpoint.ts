@@ -7,7 +7,7 @@ import type { AuditRecord } from "./audit.ts";
 import type { Authenticator } from "./authenticate.ts";
 import type { Authorizer } from "./authorize.ts";
 import { type Action, formatSubject, type Identity } from "./identity.ts";
-import { sendError } from "./refusal.ts";
+import { type RegistryError, sendError } from "./refusal.ts";
 import { parseScopes } from "./scope.ts";
 import type { TokenIssuer } from "./token.ts";
 import type { ResourceActions } from "./token-claims.ts";
@@ -107,7 +107,7 @@ async function sendToken(
 type Asked =
   | { readonly kind: "request"; readonly request: TokenRequest }
   | { readonly kind: "anonymous" }
-  | { readonly kind: "refused"; readonly status: 400 | 408 | 413 | 415; readonly error: typeof unsupported };
+  | { readonly kind: "refused"; readonly status: 400 | 408 | 413 | 415; readonly error: RegistryError };
 
 const unsupported = { code: "UNSUPPORTED", message: "the operation is unsupported" } as const;
 
@@ -125,7 +125,9 @@ async function readPost(request: IncomingMessage): Promise<Asked> {
     withinMs: bodyWithinMs,
   });
   if (body.kind === "aborted") return { kind: "anonymous" };
-  if (body.kind === "refused") return { kind: "refused", status: body.status, error: unsupported };
+  if (body.kind === "refused") {
+    return { kind: "refused", status: body.status, error: { code: "UNSUPPORTED", message: body.reason } };
+  }
   const form = new URLSearchParams(body.bytes.toString("utf8"));
   // A refresh token is never given out. 401 makes clients fall back to GET.
   const isPassword = form.get("grant_type") === "password";
