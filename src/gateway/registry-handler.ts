@@ -85,13 +85,14 @@ async function answer(needs: RegistryHandlerNeeds, exchange: Exchange, route: Re
   const { response, method } = exchange;
   const required = requiredAccess(method, route);
   const [, token] = /^bearer +(\S+) *$/i.exec(exchange.request.headers.authorization ?? "") ?? [];
-  if (token === undefined) return sendChallenge(exchange, required);
+  const named = [...required, ...mountSource(exchange, route)];
+  if (token === undefined) return sendChallenge(exchange, named);
   const claims = await needs.verifier.verify(token);
   const identity = claims && resolve(needs.standing, claims);
-  if (identity === undefined || claims === undefined) return sendChallenge(exchange, required, "invalid_token");
+  if (identity === undefined || claims === undefined) return sendChallenge(exchange, named, "invalid_token");
   exchange.record.identity = formatSubject(identity);
   const caller = { identity, access: claims.access };
-  if (!(await holdsAll(needs, caller, required))) return sendChallenge(exchange, required, "insufficient_scope");
+  if (!(await holdsAll(needs, caller, required))) return sendChallenge(exchange, named, "insufficient_scope");
   if (isWrite(method) && needs.isReadOnly()) {
     return sendError(response, 405, { code: "UNSUPPORTED", message: "the registry is read-only for maintenance" });
   }
@@ -176,6 +177,15 @@ async function forwardedQuery(
   }
   const text = query.toString();
   return text === "" ? "" : `?${text}`;
+}
+
+/** What a mount needs beside: a client that asks for what it is told to can then mount at its second try. */
+function mountSource({ query }: Exchange, route: RegistryRoute): readonly ResourceActions[] {
+  const from = query.get("from");
+  const isMount = route.kind === "upload" && route.id === undefined && query.get("mount") !== null;
+  return isMount && from !== null && isRepositoryName(from)
+    ? [{ type: "repository", name: from, actions: ["pull"] }]
+    : [];
 }
 
 async function mayMount(needs: RegistryHandlerNeeds, identity: Identity, from: string): Promise<boolean> {

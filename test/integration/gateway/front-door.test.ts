@@ -101,6 +101,29 @@ describe("the gateway in front of the real Distribution", { skip }, () => {
     }
   });
 
+  test("a client that asks for the scopes of the challenge, and for nothing else, mounts at its second try", async () => {
+    const image = await pushImage(client, adminLogin, {
+      repository: "team-a/readable",
+      tag: "v1",
+      content: "m",
+    });
+    const login = pushLogin("team-a", "uid-a");
+    for (const [from, want] of [
+      ["team-a/readable", 201],
+      ["team-b/base", 202],
+    ] as const) {
+      const path = `/v2/team-a/challenged/blobs/uploads/?mount=${image.layer}&from=${from}`;
+      const refused = await client.ask("POST", path);
+      const theirs = await fetch(`${store.url}${path}`, { method: "POST" });
+      assert.deepEqual(JSON.parse(refused.body.toString()), await theirs.json());
+      const [, scopes = ""] = /scope="([^"]*)"/.exec(refused.headers["www-authenticate"] ?? "") ?? [];
+      const theirScopes = /scope="([^"]*)"/.exec(theirs.headers.get("www-authenticate") ?? "")?.[1] ?? "";
+      assert.deepEqual(scopes.split(" ").sort(), theirScopes.split(" ").sort());
+      const mounted = await client.ask("POST", path, { headers: await bearer(login, ...scopes.split(" ")) });
+      assert.equal(mounted.status, want, from);
+    }
+  });
+
   test("/v2/ is 200 for every valid identity", async () => {
     for (const login of [pullLogin("team-b", "uid-b"), adminLogin]) {
       assert.equal((await client.ask("GET", "/v2/", { headers: await bearer(login) })).status, 200);
