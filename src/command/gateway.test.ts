@@ -23,6 +23,7 @@ const wrong = [
   { name: "an address that is no http", args: ["--distribution-url", "https://example.com"], env: {} },
   { name: "a linger that is none", args: ["--linger", "long"], env: {} },
   { name: "a grace that is none", args: ["--grace", "soon"], env: {} },
+  { name: "a refusal that is none", args: ["--refuse", "never"], env: {} },
   { name: "an unknown mode", args: ["--inject-mode", "sometimes"], env: {} },
   { name: "an unknown variable", args: [], env: { SLIPWAY_PORTT: "1" } },
 ];

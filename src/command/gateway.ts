@@ -47,6 +47,7 @@ type Flags = SelectionFlags & {
   readonly logLevel: LogOptions["level"];
   readonly linger: string;
   readonly grace: string;
+  readonly refuse: string;
 };
 
 /** `slipway gateway`: the registry's front door, beside Distribution in one pod. */
@@ -88,6 +89,13 @@ export const run: CommandRun = async (context) => {
     .addOption(
       environmentOption("--grace <seconds>", "SLIPWAY_GRACE", "how long transfers may take to end after that") //
         .default("20"),
+    )
+    .addOption(
+      environmentOption(
+        "--refuse <seconds>",
+        "SLIPWAY_REFUSE",
+        "how long at least to refuse new connections after --linger, before the pod and its network go",
+      ).default("0"),
     );
   for (const option of selectionOptions()) program.addOption(option);
   program.action(
@@ -112,6 +120,7 @@ async function serveGateway(flags: Flags, context: CommandContext): Promise<numb
       port: parsePort("--port", flags.port),
       lingerMs: parseSeconds("--linger", flags.linger),
       graceMs: parseSeconds("--grace", flags.grace),
+      refuseMs: parseSeconds("--refuse", flags.refuse),
     },
     operations: { port: parsePort("--operations-port", flags.operationsPort) },
   };
@@ -133,6 +142,7 @@ export type GatewayOptions = {
     readonly host?: string;
     readonly lingerMs?: number;
     readonly graceMs?: number;
+    readonly refuseMs?: number;
   };
   readonly operations: { readonly port: number; readonly host?: string };
 };

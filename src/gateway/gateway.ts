@@ -70,6 +70,8 @@ export type GatewayNeeds = {
     readonly lingerMs?: number;
     /** How long after that what is running may take to end before it is cut; 20 s unless given. */
     readonly graceMs?: number;
+    /** How long after it new connections are refused at least; not longer than needed unless given. */
+    readonly refuseMs?: number;
   };
   readonly forwardLimits?: ForwardLimits;
   /** The root directory of Distribution's storage, where it is a volume; what it holds is then measured and told. */
@@ -98,7 +100,7 @@ export function createGateway(needs: GatewayNeeds): Gateway {
   const secrets = createRegistrySecrets({ ...needs.secrets, namespace: needs.namespace, log: needs.log });
   const store = storeGauge(needs);
   const served = createHandler(needs, secrets, store);
-  const { lingerMs, graceMs = 20_000 } = needs.listen;
+  const { lingerMs, graceMs = 20_000, refuseMs = 0 } = needs.listen;
   const server = createHttpsServer({
     name: "gateway",
     handler: served.handler,
@@ -119,7 +121,7 @@ export function createGateway(needs: GatewayNeeds): Gateway {
     continueByHandler: true,
     rejection: registryRejection,
     // A slow layer takes as long as it takes: the forwarder has its own timer for clients that stall.
-    limits: { requestTimeoutMs: 0, graceMs, ...(lingerMs === undefined ? {} : { lingerMs }) },
+    limits: { requestTimeoutMs: 0, graceMs, refuseMs, ...(lingerMs === undefined ? {} : { lingerMs }) },
     onDrain: served.endStreams,
     log: needs.log,
     clock: needs.clock,

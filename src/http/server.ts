@@ -49,6 +49,11 @@ export type HttpsServerLimits = {
   readonly lingerMs: number;
   /** After that: what is running may take so long to end. */
   readonly graceMs: number;
+  /**
+   * As long at least, new connections are refused. What is sent to a pod that has gone is lost, and its client waits
+   * for its own limits, 30 s with containerd; one that is refused tries again.
+   */
+  readonly refuseMs: number;
 };
 
 export type HttpsServer = Component & {
@@ -72,6 +77,7 @@ export const defaultLimits: HttpsServerLimits = {
   connectionsPerClient: 512,
   lingerMs: 5_000,
   graceMs: 20_000,
+  refuseMs: 0,
 };
 
 /**
@@ -205,6 +211,7 @@ async function drain(
 ): Promise<void> {
   const forever = new AbortController().signal;
   await needs.clock.sleep(limits.lingerMs, forever);
+  const refused = needs.clock.sleep(limits.refuseMs, forever);
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeIdleConnections();
   const ended = new AbortController();
@@ -219,6 +226,7 @@ async function drain(
   await closed;
   ended.abort();
   await grace;
+  await refused;
 }
 
 async function certificateArrived(source: CertificateSource, stop: AbortSignal): Promise<boolean> {

@@ -69,7 +69,7 @@ for (const { name, spec, facts: found } of goldens) {
 const kinds = (spec: LocalRegistrySpec, found: Partial<HostingFacts> = {}) =>
   decideHosting(spec, { ...facts, ...found }).objects.map(({ resource }) => resource.kind);
 /** What a gateway beside a volume is told. */
-const measured = ["--store-directory", "/var/lib/registry"];
+const beside = ["--linger", "0", "--grace", "1", "--refuse", "2", "--store-directory", "/var/lib/registry"];
 const reasons = (spec: LocalRegistrySpec, found: Partial<HostingFacts> = {}) =>
   decideHosting(spec, { ...facts, ...found }).findings.map(({ reason }) => reason);
 
@@ -106,15 +106,11 @@ test("the gateway serves the namespaces that serve does", () => {
     const spec = deployment.object.spec as { template: { spec: { containers: { args: string[] }[] } } };
     return spec.template.spec.containers[0];
   };
-  assert.deepEqual(gateway(optInSelection)?.args, ["gateway", "--linger", "0", "--grace", "1", ...measured]);
+  assert.deepEqual(gateway(optInSelection)?.args, ["gateway", ...beside]);
   const optOut = ["--inject-mode", "opt-out", "--exclude-namespaces", "legacy,kube-public"];
   assert.deepEqual(gateway({ mode: "OptOut", excluded: ["legacy", "kube-public"] })?.args, [
     "gateway",
-    "--linger",
-    "0",
-    "--grace",
-    "1",
-    ...measured,
+    ...beside,
     ...optOut,
   ]);
 });
@@ -129,7 +125,7 @@ test("a pod that stands alone ends at once, one of several answers until the oth
     return template.spec.containers;
   };
   const [alone, itsRegistry] = containers({});
-  assert.deepEqual(alone?.args, ["gateway", "--linger", "0", "--grace", "1", ...measured]);
+  assert.deepEqual(alone?.args, ["gateway", ...beside]);
   assert.equal(itsRegistry?.lifecycle, undefined);
   const [oneOfTwo, theirRegistry] = containers({
     storage: { s3: { bucket: "images", credentialsSecretRef: { name: "s3" } } },

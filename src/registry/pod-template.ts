@@ -128,6 +128,8 @@ const containerSecurity = {
 /**
  * @param onVolume the storage is a volume, which the gateway measures. Then no other pod takes over: the sooner it ends,
  *   the shorter the gap. A transfer that would hold up the next pod is cut after a second, and its client begins again.
+ *   For two seconds new connections are refused: kube-proxy sends them to a pod that is ending for as long as no other
+ *   is ready and this one's last probe was good, and what it sends to a network that is gone is lost for good.
  */
 function gatewayContainer({ images, selection }: PodFacts, onVolume: boolean): Readonly<Record<string, unknown>> {
   const probe = (path: string) => ({ httpGet: { path, port: "operations" } });
@@ -136,7 +138,7 @@ function gatewayContainer({ images, selection }: PodFacts, onVolume: boolean): R
     image: images.slipway,
     args: [
       "gateway",
-      ...(onVolume ? ["--linger", "0", "--grace", "1", "--store-directory", dataDirectory] : []),
+      ...(onVolume ? ["--linger", "0", "--grace", "1", "--refuse", "2", "--store-directory", dataDirectory] : []),
       ...(selection.mode === "OptOut" ? ["--inject-mode", "opt-out"] : []),
       ...(selection.excluded.length > 0 ? ["--exclude-namespaces", selection.excluded.join(",")] : []),
     ],
@@ -145,7 +147,7 @@ function gatewayContainer({ images, selection }: PodFacts, onVolume: boolean): R
       { name: "registry", containerPort: gatewayPort, protocol: "TCP" },
       { name: "operations", containerPort: gatewayOperationsPort, protocol: "TCP" },
     ],
-    readinessProbe: { ...probe("/readyz"), periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 4 },
+    readinessProbe: { ...probe("/readyz"), periodSeconds: 1, timeoutSeconds: 3, failureThreshold: 1 },
     livenessProbe: { ...probe("/livez"), periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 3 },
     resources: { requests: { cpu: "50m", memory: "64Mi" }, limits: { memory: "256Mi" } },
     securityContext: containerSecurity,
