@@ -18,6 +18,7 @@ const usage = `Usage: ./scripts/demo [--keep]
 
 Starts kube-apiserver, etcd, CNCF Distribution, slipway serve and slipway gateway on loopback, pushes a small image,
 creates a namespace and a pod in one go, and shows what became of them. Then it stops everything.
+Ends with 1 when something did not become what Slipway promises.
 
   --keep  leave it running until Ctrl-C, and print the KUBECONFIG line
 `;
@@ -34,6 +35,8 @@ if (values.help === true) {
 const startedAtMs = performance.now();
 const say = (line = "") => void process.stdout.write(`${line}\n`);
 const seconds = () => `${((performance.now() - startedAtMs) / 1_000).toFixed(1)} s`;
+/** What was promised and did not happen. */
+const broken: string[] = [];
 const stop = new AbortController();
 process.once("SIGINT", () => stop.abort()).once("SIGTERM", () => stop.abort());
 
@@ -48,6 +51,8 @@ try {
   say(`  ready after ${seconds()}`);
   await show(environment);
   say(`\nEverything above took ${seconds()}.`);
+  for (const promise of broken) say(`  BROKEN: ${promise}`);
+  if (broken.length > 0) process.exitCode = 1;
   if (values.keep === true) {
     say(`\nStill running; Ctrl-C ends it.\n  export KUBECONFIG=${environment.file.kubeconfig}`);
     await Promise.race([environment.failed, new Promise((resolve) => stop.signal.addEventListener("abort", resolve))]);
@@ -103,8 +108,22 @@ async function show({ file }: DevEnvironment): Promise<void> {
   ]);
 
   say("\nWhat kubelet would do with the Secret of each namespace:");
-  await tryPull(as(loginOf(registries, host)), team);
-  await tryPull(as(loginOf(await readDockerConfig(file, neighbour), host)), neighbour);
+  const own = await tryPull(as(loginOf(registries, host)), team);
+  const others = await tryPull(as(loginOf(await readDockerConfig(file, neighbour), host)), neighbour);
+
+  const admitted = created.spec.containers.map(({ image }) => image);
+  promise("a private image keeps its name", admitted[0] === privateImage);
+  promise("a mirrored image comes from the local registry", admitted[1] === `${host}/${publicImage}`);
+  promise(
+    "the pod names the pull Secret",
+    created.spec.imagePullSecrets.some(({ name }) => name === "slipway-pull"),
+  );
+  promise(`${team} pulls its private image`, own === "pulled");
+  promise(`${neighbour} does not`, others === "refused");
+}
+
+function promise(what: string, isKept: boolean): void {
+  if (!isKept) broken.push(what);
 }
 
 type Pod = {
@@ -197,7 +216,7 @@ function loginOf(registries: Awaited<ReturnType<typeof readDockerConfig>>, host:
 }
 
 /** Manifest, configuration and layer of the private image, as the runtime fetches them. */
-async function tryPull(client: RegistryClient, name: string): Promise<void> {
+async function tryPull(client: RegistryClient, name: string): Promise<"pulled" | "refused"> {
   const repository = `${team}/app`;
   try {
     const manifest = await client.getManifest(repository, "1.0", stop.signal);
@@ -210,9 +229,11 @@ async function tryPull(client: RegistryClient, name: string): Promise<void> {
       for await (const chunk of body ?? []) void chunk;
     }
     say(`  ${name}: ${repository}:1.0  200, manifest and ${1 + layers.length} blobs read`);
+    return "pulled";
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error;
     say(`  ${name}: ${repository}:1.0  refused (${error.status})`);
+    return "refused";
   }
 }
 

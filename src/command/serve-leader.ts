@@ -239,19 +239,20 @@ export function createServeLeader(
     access,
     createServeContract(replica),
     ...(options.nodeTaint === true ? [createNodeTaint(replica)] : []),
-    ...(options.defaults ? [createDefaults({ api, namespace, ...shared })] : []),
     createGenerationWatch(replica, compiler.touch),
   ];
+
+  const defaults = createDefaults({ api, namespace, ...shared });
 
   return {
     async lead(signal) {
       log.info("leading");
       await waitForStores(replica, signal);
       if (signal.aborted) return;
-      if (options.defaults) await tryDefaults({ api, namespace, log }, signal);
+      const hasDefaults = !options.defaults || (await tryDefaults({ api, namespace, log }, signal));
       followFiles();
       registryQueue.add(reconcileKey);
-      await runUntil(signal, components);
+      await runUntil(signal, hasDefaults ? components : [...components, defaults]);
     },
   };
 }

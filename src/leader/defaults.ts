@@ -47,16 +47,25 @@ export async function createDefaultsOnce(
 
 const firstTryMs = 5_000;
 
-/** One try before anything is compiled, so that nothing is Ready without them; createDefaults goes on where it fails. */
-export async function tryDefaults(needs: Parameters<typeof createDefaultsOnce>[0], signal: AbortSignal): Promise<void> {
+/**
+ * One try before anything is compiled, so that nothing is Ready without them.
+ *
+ * @returns false when it failed: then createDefaults is to go on, and nothing else waits for it
+ */
+export async function tryDefaults(
+  needs: Parameters<typeof createDefaultsOnce>[0],
+  signal: AbortSignal,
+): Promise<boolean> {
   try {
     await createDefaultsOnce(needs, AbortSignal.any([signal, AbortSignal.timeout(firstTryMs)]));
+    return true;
   } catch (error) {
     if (!signal.aborted) needs.log.warn({ err: error }, "the default objects were not created yet; it is tried again");
+    return false;
   }
 }
 
-/** The same for a leader, tried again until the API server has answered: at a failure nothing else has to wait. */
+/** The same, tried again until the API server has answered. */
 export function createDefaults(needs: {
   readonly api: ClusterApi;
   readonly namespace: string;

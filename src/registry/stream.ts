@@ -34,6 +34,8 @@ export type CatalogueStreamNeeds = {
 
 const firstDelayMs = 200;
 const longestDelayMs = 5_000;
+/** About three seconds: a gateway that begins is not there at once, which is worth no warning. */
+const failuresToWarn = 4;
 /** Silence after which the connection counts as dead. */
 const silenceMs = 3 * streamHeartbeatMs;
 
@@ -52,7 +54,7 @@ export function createCatalogueStream(needs: CatalogueStreamNeeds): Component {
         failures = outcome.opened ? 0 : failures + 1;
         const ceilingMs = Math.min(longestDelayMs, firstDelayMs * 2 ** failures);
         if (outcome.opened) log.info({ endpoint, err: outcome.fault }, "catalogue stream ended");
-        else if (failures === 1) log.warn({ endpoint, err: outcome.fault }, "catalogue stream was not opened");
+        else if (failures === failuresToWarn) log.warn({ endpoint, err: outcome.fault }, "catalogue stream was not opened");
         await clock.sleep(ceilingMs * (0.5 + random() / 2), stop).catch(() => undefined);
       }
     },
