@@ -54,7 +54,8 @@ export function createCatalogueStream(needs: CatalogueStreamNeeds): Component {
         failures = outcome.opened ? 0 : failures + 1;
         const ceilingMs = Math.min(longestDelayMs, firstDelayMs * 2 ** failures);
         if (outcome.opened) log.info({ endpoint, err: outcome.fault }, "catalogue stream ended");
-        else if (failures === failuresToWarn) log.warn({ endpoint, err: outcome.fault }, "catalogue stream was not opened");
+        else if (failures === failuresToWarn)
+          log.warn({ endpoint, err: outcome.fault }, "catalogue stream was not opened");
         await clock.sleep(ceilingMs * (0.5 + random() / 2), stop).catch(() => undefined);
       }
     },

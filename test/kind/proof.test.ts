@@ -86,19 +86,6 @@ for (const mode of ["HostsToml", "LoopbackProxy"] as const) {
     }
   });
 
-  kindTest(`${mode}: ten such files at once start, and an image that was pushed a second ago`, async (test) => {
-    const { cluster, t } = test;
-    const local = `slipway-test/${test.word()}:1`;
-    await makeImage(t, local, test.word());
-    const namespaces = Array.from({ length: 10 }, () => test.namespaceName("ten"));
-    const [last = ""] = namespaces.slice(-1);
-    for (const namespace of namespaces.slice(0, -1)) await push(cluster, local, `${namespace}/app:1.0`);
-    await push(cluster, local, `${last}/app:1.0`);
-    const files = namespaces.map((namespace) => oneFile(namespace, `${registry}/${namespace}/app:1.0`, 1));
-    await Promise.all(files.map((file) => cluster.apply(file)));
-    for (const namespace of namespaces) await assertStarted(cluster, namespace);
-  });
-
   kindTest(`${mode}: docker.io/library/busybox:1.37 starts when only the hosted registry has it`, async (test) => {
     const { cluster, t } = test;
     const namespace = test.namespaceName("mirror");
@@ -147,33 +134,6 @@ for (const mode of ["HostsToml", "LoopbackProxy"] as const) {
     const told = items.map(({ message }: KubernetesJson) => String(message)).join("\n");
     assert.match(told, /insufficient_scope|failed to authorize/);
   });
-
-  kindTest(
-    `${mode}: a pod that failed before its namespace was labelled is reported, and a restart repairs it`,
-    async (test) => {
-      const { cluster, t } = test;
-      const namespace = test.namespaceName("late");
-      const local = `slipway-test/${test.word()}:1`;
-      await makeImage(t, local, test.word());
-      const reference = await push(cluster, local, `${namespace}/app:1.0`);
-      await cluster.apply(
-        oneFile(namespace, reference, 1).replace('"slipway.dev/inject":"enabled"', '"example.com/not":"yet"'),
-      );
-      const waiting = "jsonpath={.status.containerStatuses[0].state.waiting.reason}=ImagePullBackOff";
-      await cluster.kubectl([
-        "wait",
-        `--for=${waiting}`,
-        "pod",
-        "--selector=app=app",
-        `--namespace=${namespace}`,
-        "--timeout=60s",
-      ]);
-      await cluster.kubectl(["label", "namespace", namespace, "slipway.dev/inject=enabled"]);
-      await eventOf(cluster, namespace, "PodNotInjected");
-      await cluster.kubectl(["rollout", "restart", "deployment/app", "--namespace", namespace]);
-      await cluster.kubectl(["rollout", "status", "deployment/app", "--namespace", namespace, "--timeout=60s"]);
-    },
-  );
 
   kindTest(`${mode}: a bare Pod that is applied again is not restarted, and kubectl diff is empty`, async (test) => {
     const { cluster } = test;
@@ -269,41 +229,79 @@ for (const mode of ["HostsToml", "LoopbackProxy"] as const) {
     }
     assert.deepEqual(await failedPulls(cluster, namespace), []);
   });
-
-  kindTest(`${mode}: no pull fails while the CA is rotated under pods that start in a loop`, async (test) => {
-    const { cluster, t } = test;
-    const namespace = test.namespaceName("rotate");
-    const local = `slipway-test/${test.word()}:1`;
-    await makeImage(t, local, test.word());
-    const image = await push(cluster, local, `${namespace}/app:1`);
-    await cluster.apply(optedInNamespace(namespace));
-    const nodes = await cluster.nodes();
-    const before = await authorityOf(cluster);
-    const annotation = `slipway.dev/rotate=${test.word()}`;
-    await cluster.kubectl(["annotate", "secret", "slipway-ca", annotation, "--overwrite", ...inSystem]);
-    let started = 0;
-    const startOne = async () => {
-      const node = nodes[started % nodes.length] ?? "";
-      const pod = { name: `pod-${started++}`, namespace, image, command: ["true"] };
-      await cluster.apply(podOn(node, pod));
-    };
-    // Two minutes at least: mounted bundles have to follow, see settleMs in src/tls/decide.ts.
-    await until("the registry serves a certificate of the new CA", 300, async () => {
-      await startOne();
-      const now = await authorityOf(cluster);
-      return now.ca !== before.ca && now.leaf !== before.leaf && now.next === "" ? true : undefined;
-    });
-    for (const _ of nodes) await startOne();
-    assert.ok(started > nodes.length + 5, `${started} pods are no loop`);
-    const done = ["wait", "pods", "--all", "--for=jsonpath={.status.phase}=Succeeded", "--namespace", namespace];
-    await cluster.kubectl([...done, "--timeout=120s"]);
-    assert.deepEqual(await failedPulls(cluster, namespace), []);
-  });
 }
+
+// In HostsToml: test/kind/registry/rotation.test.ts.
+kindTest("LoopbackProxy: no pull fails while the CA is rotated under pods that start in a loop", async (test) => {
+  const { cluster, t } = test;
+  const namespace = test.namespaceName("rotate");
+  const local = `slipway-test/${test.word()}:1`;
+  await makeImage(t, local, test.word());
+  const image = await push(cluster, local, `${namespace}/app:1`);
+  await cluster.apply(optedInNamespace(namespace));
+  const nodes = await cluster.nodes();
+  const before = await authorityOf(cluster);
+  const annotation = `slipway.dev/rotate=${test.word()}`;
+  await cluster.kubectl(["annotate", "secret", "slipway-ca", annotation, "--overwrite", ...inSystem]);
+  let started = 0;
+  const startOne = async () => {
+    const node = nodes[started % nodes.length] ?? "";
+    const pod = { name: `pod-${started++}`, namespace, image, command: ["true"] };
+    await cluster.apply(podOn(node, pod));
+  };
+  // Two minutes at least: mounted bundles have to follow, see settleMs in src/tls/decide.ts.
+  await until("the registry serves a certificate of the new CA", 300, async () => {
+    await startOne();
+    const now = await authorityOf(cluster);
+    return now.ca !== before.ca && now.leaf !== before.leaf && now.next === "" ? true : undefined;
+  });
+  for (const _ of nodes) await startOne();
+  assert.ok(started > nodes.length + 5, `${started} pods are no loop`);
+  const done = ["wait", "pods", "--all", "--for=jsonpath={.status.phase}=Succeeded", "--namespace", namespace];
+  await cluster.kubectl([...done, "--timeout=120s"]);
+  assert.deepEqual(await failedPulls(cluster, namespace), []);
+});
 
 kindTest("nodeAccess Auto goes on, and HostsToml is what it takes here", async ({ cluster }) => {
   await setMode(cluster, "HostsToml");
   await setMode(cluster, "Auto");
+});
+
+kindTest("ten files at once start, and an image that was pushed a second ago", async (test) => {
+  const { cluster, t } = test;
+  const local = `slipway-test/${test.word()}:1`;
+  await makeImage(t, local, test.word());
+  const namespaces = Array.from({ length: 10 }, () => test.namespaceName("ten"));
+  const [last = ""] = namespaces.slice(-1);
+  for (const namespace of namespaces.slice(0, -1)) await push(cluster, local, `${namespace}/app:1.0`);
+  await push(cluster, local, `${last}/app:1.0`);
+  const files = namespaces.map((namespace) => oneFile(namespace, `${registry}/${namespace}/app:1.0`, 1));
+  await Promise.all(files.map((file) => cluster.apply(file)));
+  for (const namespace of namespaces) await assertStarted(cluster, namespace);
+});
+
+kindTest("a pod that failed before its namespace was labelled is reported, and a restart repairs it", async (test) => {
+  const { cluster, t } = test;
+  const namespace = test.namespaceName("late");
+  const local = `slipway-test/${test.word()}:1`;
+  await makeImage(t, local, test.word());
+  const reference = await push(cluster, local, `${namespace}/app:1.0`);
+  await cluster.apply(
+    oneFile(namespace, reference, 1).replace('"slipway.dev/inject":"enabled"', '"example.com/not":"yet"'),
+  );
+  const waiting = "jsonpath={.status.containerStatuses[0].state.waiting.reason}=ImagePullBackOff";
+  await cluster.kubectl([
+    "wait",
+    `--for=${waiting}`,
+    "pod",
+    "--selector=app=app",
+    `--namespace=${namespace}`,
+    "--timeout=60s",
+  ]);
+  await cluster.kubectl(["label", "namespace", namespace, "slipway.dev/inject=enabled"]);
+  await eventOf(cluster, namespace, "PodNotInjected");
+  await cluster.kubectl(["rollout", "restart", "deployment/app", "--namespace", namespace]);
+  await cluster.kubectl(["rollout", "status", "deployment/app", "--namespace", namespace, "--timeout=60s"]);
 });
 
 const inSystem = ["--namespace", "slipway-system"] as const;

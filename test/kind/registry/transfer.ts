@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import type { ClientRequest, IncomingMessage } from "node:http";
 import { request } from "node:https";
+import type { TestContext } from "node:test";
 import type { Login } from "../../../src/credential/login.ts";
 import type { DirectClient } from "./direct-client.ts";
 
@@ -12,16 +13,26 @@ export type OpenTransfer = {
 
 type Target = { readonly login: Login; readonly repository: string };
 
-async function send(client: DirectClient, { login, repository }: Target, method: string, path: string) {
+type Asked = { readonly method: string; readonly path: string };
+
+/** A request on a connection of its own, which is gone after the test whatever became of it. */
+async function send(t: TestContext, client: DirectClient, { login, repository }: Target, { method, path }: Asked) {
   const token = await client.token(login, `repository:${repository}:pull,push`);
   const { hostname, port } = new URL(client.url);
   const headers = { authorization: `Bearer ${token}` };
-  return request({ hostname, port, method, path, headers, ca: client.ca, agent: false });
+  const sent = request({ hostname, port, method, path, headers, ca: client.ca, agent: false });
+  t.after(() => sent.destroy());
+  return sent;
 }
 
 /** Begins to pull a blob that is larger than all buffers on the way, and reads no further than its first bytes. */
-export async function openDownload(client: DirectClient, target: Target, digest: string): Promise<OpenTransfer> {
-  const sent = await send(client, target, "GET", `/v2/${target.repository}/blobs/${digest}`);
+export async function openDownload(
+  t: TestContext,
+  client: DirectClient,
+  target: Target & { readonly digest: string },
+): Promise<OpenTransfer> {
+  const path = `/v2/${target.repository}/blobs/${target.digest}`;
+  const sent = await send(t, client, target, { method: "GET", path });
   sent.end();
   const [answer] = (await once(sent, "response")) as [IncomingMessage];
   // A reset is told to the request as well as to its answer.
@@ -39,14 +50,15 @@ export async function openDownload(client: DirectClient, target: Target, digest:
 }
 
 /** Begins to push a blob, and stops after its first megabyte. */
-export async function openUpload(client: DirectClient, target: Target): Promise<OpenTransfer> {
+export async function openUpload(t: TestContext, client: DirectClient, target: Target): Promise<OpenTransfer> {
   const begun = await client.ask("POST", `/v2/${target.repository}/blobs/uploads/`, {
     headers: {
       authorization: `Bearer ${await client.token(target.login, `repository:${target.repository}:pull,push`)}`,
     },
   });
   const location = new URL(begun.headers.location ?? "", client.url);
-  const sent = await send(client, target, "PATCH", `${location.pathname}${location.search}`);
+  const path = `${location.pathname}${location.search}`;
+  const sent = await send(t, client, target, { method: "PATCH", path });
   const ended = closed(sent);
   await new Promise<void>((resolve) => sent.write(Buffer.alloc(1024 * 1024), () => resolve()));
   return {
