@@ -128,3 +128,43 @@ test("an answer may take longer than a client may pause", async (t) => {
   });
   assert.equal(await (await fetch(url, { method: "PUT", body: "x" })).text(), "committed");
 });
+
+test("for a client that has left before its turn the registry is not asked", async (t) => {
+  let asked = 0;
+  const url = await listen(
+    t,
+    createServer((_incoming, response) => {
+      asked += 1;
+      response.end();
+    }),
+  );
+  const forwarder = createForwarder({ url });
+  t.after(() => forwarder.close());
+  const outcome = Promise.withResolvers<ForwardOutcome | undefined>();
+  const server = createServer((incoming, response) => {
+    const order = { request: incoming, response, target: "/", record: { action: "test", bytesIn: 0, bytesOut: 0 } };
+    response.once("close", () => forwarder.forward(order).then(outcome.resolve, outcome.reject));
+    client.destroy();
+  });
+  const client = request(await listen(t, server), { agent: false }).end();
+  client.once("error", () => undefined);
+  assert.equal(await outcome.promise, undefined);
+  assert.equal(asked, 0);
+});
+
+test("a client that leaves while a kept connection is used is not asked for again", async (t) => {
+  const asked: string[] = [];
+  const arrived = Promise.withResolvers<void>();
+  const { url, outcomes } = await front(t, (incoming, response) => {
+    asked.push(incoming.url ?? "");
+    if (incoming.url === "/first") response.end();
+    else arrived.resolve();
+  });
+  assert.equal((await fetch(`${url}/first`)).status, 200);
+  const client = request(`${url}/second`, { agent: false }).end();
+  client.once("error", () => undefined);
+  await arrived.promise;
+  client.destroy();
+  while (outcomes.length < 2) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(asked, ["/first", "/second"]);
+});

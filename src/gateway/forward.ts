@@ -83,6 +83,8 @@ export function createForwarder(needs: { readonly url: string; readonly limits?:
       agent.destroy();
     },
     async forward(order) {
+      // Who left while its rights were looked at tells nobody any more when to stop.
+      if (order.response.destroyed) return undefined;
       const outcome = await send(order);
       if (outcome.kind === "answered") return outcome;
       if (!order.response.headersSent) {
@@ -139,8 +141,8 @@ function exchange(running: Exchange): void {
   };
   response.once("close", giveUp);
   upstream.once("error", (error: NodeJS.ErrnoException) => {
-    const isStale =
-      upstream.reusedSocket && error.code === "ECONNRESET" && isRepeatable(order) && !response.headersSent;
+    const isReset = upstream.reusedSocket && error.code === "ECONNRESET";
+    const isStale = isReset && isRepeatable(order) && !response.headersSent && !response.destroyed;
     if (isStale) finish({ kind: "stale" });
     else finish({ kind: isIdle && !order.request.complete ? "stalled" : "broken" });
   });
