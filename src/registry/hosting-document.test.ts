@@ -89,3 +89,17 @@ test("the certificate carries every name that a client may use", () => {
   const exposed = hostedCertificateNames({ exposure: { nodePort: 31113 } }, facts);
   assert.ok(exposed.addresses.includes("192.0.2.1") && exposed.dnsNames.includes("node-1"));
 });
+
+test("of very many nodes the certificate carries what a client still takes", () => {
+  const nodes = Array.from({ length: 5_000 }, (_, index) => {
+    const [high, low] = [index >> 8, index & 255];
+    return [`10.1.${high}.${low}`, `ip-10-1-${high}-${low}.eu-central-1.compute.internal`];
+  });
+  const { dnsNames, addresses } = hostedCertificateNames(
+    { exposure: { nodePort: 31113 } },
+    { clusterIPs: [], nodeAddresses: nodes.flat() },
+  );
+  assert.equal(addresses.filter((address) => address.startsWith("10.1.")).length, 3_000);
+  assert.equal(dnsNames.filter((name) => name.startsWith("ip-")).length, 500);
+  assert.ok(dnsNames.includes(service), "its own names come first");
+});

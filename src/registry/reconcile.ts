@@ -88,6 +88,9 @@ export type LocalRegistryReconciler = {
 
 const settledMs = 60_000;
 const unsettledMs = 1_000;
+/** After so many looks with the same outcome it is no matter of seconds any more; whatever changes is a look at once. */
+const impatientLooks = 15;
+const stuckMs = 10_000;
 /** A write is tried anew this often; after a failure at every look. */
 const storageCheckMs = 600_000;
 
@@ -98,6 +101,7 @@ type Hosted = { readonly findings: readonly Finding[]; readonly rollout: Rollout
 export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeeds): LocalRegistryReconciler {
   const { api, writer, events, clock, log, namespace = systemNamespace } = needs;
   let storage: Tried | undefined;
+  let outcome = { reason: "", looks: 0 };
   /** Of the pods that run, all of the newest template; undefined while that is not known. */
   let tokenBundle: string | "external" | undefined;
 
@@ -221,7 +225,10 @@ export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeed
         note: ready.message,
       });
     }
-    return { kind: "again", afterMs: ready?.status === "True" ? settledMs : unsettledMs };
+    if (ready?.status === "True") return { kind: "again", afterMs: settledMs };
+    const reason = ready?.reason ?? "";
+    outcome = { reason, looks: outcome.reason === reason ? outcome.looks + 1 : 1 };
+    return { kind: "again", afterMs: outcome.looks < impatientLooks ? unsettledMs : stuckMs };
   }
 
   return {

@@ -53,6 +53,23 @@ describe("the reconciler of LocalRegistry at a real API server", () => {
     assert.equal((await stage.get("persistentVolumeClaims", "registry-data")).metadata.deletionTimestamp, undefined);
   });
 
+  test("what stays as it is for long is looked at less often, until something changes", async () => {
+    await stage.create({});
+    let tokenAuthority: string | undefined;
+    const subject = reconciler({ tokenAuthority: () => tokenAuthority });
+    const pauses: (number | undefined)[] = [];
+    for (let look = 0; look < 16; look++) {
+      const outcome = await subject.reconcile("default", signal);
+      pauses.push(outcome.kind === "again" ? outcome.afterMs : undefined);
+    }
+    assert.deepEqual(pauses, [...Array(14).fill(1_000), 10_000, 10_000]);
+    assert.equal(await stage.readyReason(), "TokenAuthorityMissing");
+    tokenAuthority = "pem";
+    assert.deepEqual(await subject.reconcile("default", signal), { kind: "again", afterMs: 1_000 });
+    assert.equal(await stage.readyReason(), "RegistryUnavailable");
+    await stage.remove();
+  });
+
   test("Secrets are made once and never overwritten", async () => {
     await stage.create({});
     await reconciler().reconcile("default", signal);
