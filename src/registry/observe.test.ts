@@ -37,6 +37,20 @@ for (const { name, status, isCurrent } of rollouts) {
   });
 }
 
+test("where no pod can be made the Deployment says why, and pods what they wait for", async () => {
+  const conditions = [
+    { type: "Available", status: "False", message: "no minimum availability" },
+    { type: "ReplicaFailure", status: "True", message: "pods is forbidden: exceeded quota" },
+  ];
+  const deployment = { metadata: { name: "registry", generation: 1 }, status: { observedGeneration: 1, conditions } };
+  const pod = {
+    status: { containerStatuses: [{ name: "gateway", state: { waiting: { reason: "ImagePullBackOff" } } }] },
+  };
+  const api = { get: async () => deployment, list: async () => [{ metadata: { name: "registry-1" }, ...pod }] };
+  const report = await readRollout(api, "slipway-system", new AbortController().signal);
+  assert.deepEqual(report?.waiting, ["pods is forbidden: exceeded quota", "gateway: ImagePullBackOff"]);
+});
+
 const slice = (service: string, ...endpoints: readonly unknown[]) => ({
   metadata: { name: "s", labels: { "kubernetes.io/service-name": service } },
   endpoints,

@@ -132,14 +132,30 @@ export async function readRollout(
   const deployment = await readDeployment(api, namespace, signal);
   if (deployment === undefined) return undefined;
   const spec = (deployment.spec ?? {}) as { replicas?: number };
-  const status = (deployment.status ?? {}) as Readonly<Record<string, number | undefined>>;
+  const status = (deployment.status ?? {}) as DeploymentStatus;
   const wanted = spec.replicas ?? 1;
   const available = status.availableReplicas ?? 0;
   const updated = status.updatedReplicas ?? 0;
   const isSeen = status.observedGeneration === deployment.metadata.generation;
   const isCurrent = isSeen && updated >= wanted && (status.replicas ?? 0) <= updated;
-  const waiting = available >= wanted ? [] : await readWaiting(api, namespace, signal);
+  const isDone = isCurrent && available >= wanted;
+  const waiting = isDone ? [] : [...refusedPods(status), ...(await readWaiting(api, namespace, signal))];
   return { available, wanted, isCurrent, generation: deployment.metadata.generation, waiting };
+}
+
+type DeploymentStatus = {
+  readonly observedGeneration?: number;
+  readonly replicas?: number;
+  readonly updatedReplicas?: number;
+  readonly availableReplicas?: number;
+  readonly conditions?: readonly PodCondition[];
+};
+
+/** Why there is not even a pod: a quota, a policy, an account or a priority class that is missing. */
+function refusedPods({ conditions = [] }: DeploymentStatus): readonly string[] {
+  return conditions
+    .filter((entry) => entry.type === "ReplicaFailure" && entry.status === "True")
+    .map((entry) => entry.message ?? "no pod could be made");
 }
 
 async function readWaiting(

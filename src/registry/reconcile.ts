@@ -210,10 +210,14 @@ export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeed
       endpoints,
       bytesUsed: needs.bytesUsed(),
     });
-    return report(registry, status, signal);
+    return report(registry, { ...status, isMoving: hosted.rollout?.isCurrent === false }, signal);
   }
 
-  async function report(registry: KubernetesObject, status: StatusDecision, signal: AbortSignal): Promise<WorkOutcome> {
+  async function report(
+    registry: KubernetesObject,
+    { isMoving, ...status }: StatusDecision & { readonly isMoving: boolean },
+    signal: AbortSignal,
+  ): Promise<WorkOutcome> {
     const changed = await needs.status.write(resources.localRegistries, registry, status, signal);
     const ready = status.conditions.find((condition) => condition.type === "Ready");
     if (changed && ready !== undefined && hasChanged(registry, ready)) {
@@ -225,7 +229,7 @@ export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeed
         note: ready.message,
       });
     }
-    if (ready?.status === "True") return { kind: "again", afterMs: settledMs };
+    if (ready?.status === "True" && !isMoving) return { kind: "again", afterMs: settledMs };
     const reason = ready?.reason ?? "";
     outcome = { reason, looks: outcome.reason === reason ? outcome.looks + 1 : 1 };
     return { kind: "again", afterMs: outcome.looks < impatientLooks ? unsettledMs : stuckMs };
@@ -247,7 +251,7 @@ export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeed
       if (validated.kind === "valid") return reconcileValid(registry, validated.spec, signal);
       const message = `${validated.problem}; what is hosted already stays as it is`;
       const condition: ConditionFact = { type: "Ready", status: "False", reason: "Invalid", message };
-      return report(registry, { conditions: [condition], fields: {} }, signal);
+      return report(registry, { conditions: [condition], fields: {}, isMoving: false }, signal);
     },
   };
 }

@@ -94,6 +94,13 @@ test("a node that fails does not take Ready away", () => {
   );
 });
 
+test("pods that are being replaced serve, and what the new ones wait for is said", () => {
+  const rollout = { available: 2, wanted: 2, isCurrent: false, generation: 2, waiting: ["gateway: ImagePullBackOff"] };
+  const [ready] = decideStatus({ ...good, rollout }).conditions;
+  assert.equal(`${ready?.status} ${ready?.reason}`, "True RollingOut");
+  assert.match(ready?.message ?? "", /being replaced: gateway: ImagePullBackOff/);
+});
+
 test("what the pods wait for is said", () => {
   const rollout = { available: 0, wanted: 1, isCurrent: true, generation: 1, waiting: ["gateway: ImagePullBackOff"] };
   assert.match(decideStatus({ ...good, rollout }).conditions[0]?.message ?? "", /ImagePullBackOff/);

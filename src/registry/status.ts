@@ -84,10 +84,22 @@ function readyCondition(
   if (facts.webhook.kind === "unmutated") {
     return condition("Ready", "False", facts.webhook.reason, facts.webhook.message);
   }
-  const [finding] = facts.findings;
+  const findings = [...facts.findings, ...replacement(facts.rollout)];
+  const [finding] = findings;
   const serving = "images in the local registry start in opted-in namespaces";
-  const message = finding === undefined ? serving : messagesOf(facts.findings);
+  const message = finding === undefined ? serving : messagesOf(findings);
   return condition("Ready", "True", finding?.reason ?? "Serving", message);
+}
+
+/** Pods of the spec before this one answer meanwhile, and for ever where the new ones cannot start. */
+function replacement(rollout: RolloutReport | undefined): readonly Finding[] {
+  if (rollout === undefined || rollout.isCurrent) return [];
+  const message = `the pods of Deployment registry are being replaced${waitingFor(rollout)}`;
+  return [{ reason: "RollingOut", message, blocks: false }];
+}
+
+function waitingFor({ waiting }: RolloutReport): string {
+  return waiting.length === 0 ? "" : `: ${waiting.join("; ")}`;
 }
 
 function messagesOf(findings: readonly Finding[]): string {
@@ -96,9 +108,8 @@ function messagesOf(findings: readonly Finding[]): string {
 
 function rolloutFault(rollout: RolloutReport | undefined): ConditionFact | undefined {
   if (rollout === undefined) return condition("Ready", "False", "NotHosted", "Deployment registry does not exist yet");
-  const waiting = rollout.waiting.length === 0 ? "" : `: ${rollout.waiting.join("; ")}`;
   if (rollout.available === 0) {
-    const message = `no pod of Deployment registry is available${waiting}`;
+    const message = `no pod of Deployment registry is available${waitingFor(rollout)}`;
     return condition("Ready", "False", "RegistryUnavailable", message);
   }
   return undefined;

@@ -175,8 +175,9 @@ describe("storage of the hosted registry at a real API server", () => {
     assert.equal(tried, 1, "a good answer is good for ten minutes");
     await stage.patch({ storage: { ephemeral: null, s3 } });
     // The pods of the old storage still answer.
-    await look();
+    assert.deepEqual(await look(), { kind: "again", afterMs: 1_000 });
     assert.equal(await storageReady(), "True Writable");
+    assert.equal(await stage.readyReason(), "RollingOut");
     storesNothing = true;
     await stage.makeAvailable();
     await look();
