@@ -1,19 +1,22 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { storeDockerLogin } from "../registry/docker-login.ts";
-import { storeDockerTrust } from "../registry/docker-trust.ts";
+import { dockerCertsDirectory, isDesktop, storeDockerTrust } from "../registry/docker-trust.ts";
 import { forwardedPort } from "../registry/hosting-document.ts";
 import type { Reached } from "../registry/reach.ts";
 import { type CommandContext, type CommandRun, createProgram, exitWith, runProgram } from "./program.ts";
 import { addRegistryFlags, type RegistryFlags, withRegistry } from "./registry-access.ts";
 
-type LoginFlags = RegistryFlags & { readonly certsDir: string };
+type LoginFlags = RegistryFlags & { readonly certsDir?: string };
 
 /** `slipway login`: prepares docker for those who want to push with docker itself. */
 export const run: CommandRun = async (context) => {
   const program = createProgram(context, "login", "Give docker the login and the CA of the local registry");
   addRegistryFlags(program)
-    .option("--certs-dir <folder>", "where docker looks for CAs", "/etc/docker/certs.d")
+    .option(
+      "--certs-dir <folder>",
+      "where docker looks for CAs, e.g. /etc/docker/certs.d; as docker has it unless given",
+    )
     .action(exitWith(program, (flags: LoginFlags) => logIn(context, flags)));
   return runProgram(program, context);
 };
@@ -26,7 +29,8 @@ async function logIn(context: CommandContext, flags: LoginFlags): Promise<number
     const stored = await storeDockerLogin({ configDirectory, env: context.env }, host, reached.login);
     const where = stored.kind === "file" ? stored.path : stored.program;
     context.stdout.write(`login of ${reached.login.username} for ${host} stored in ${where}\n`);
-    await trust(context, reached, { host, certsDirectory: flags.certsDir, configDirectory });
+    const certsDirectory = flags.certsDir ?? dockerCertsDirectory({ ...context.env, HOME: home }, process.platform);
+    await trust(context, reached, { host, certsDirectory, configDirectory });
     explainUse(context, reached, host);
     return 0;
   });
@@ -40,7 +44,8 @@ async function trust(
   if (ca === undefined) return;
   const outcome = await storeDockerTrust(places, places.host, ca);
   if (outcome.kind === "written") {
-    context.stdout.write(`CA written to ${outcome.path}\n`);
+    const advice = isDesktop(process.platform) ? "; restart Docker Desktop, which reads it when it starts" : "";
+    context.stdout.write(`CA written to ${outcome.path}${advice}\n`);
     return;
   }
   context.stdout.write(

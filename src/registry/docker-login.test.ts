@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { storeDockerLogin } from "./docker-login.ts";
-import { storeDockerTrust } from "./docker-trust.ts";
+import { dockerCertsDirectory, storeDockerTrust } from "./docker-trust.ts";
 
 const login = { username: "admin", password: "secret" };
 const host = "registry.example.com:5000";
@@ -83,3 +83,32 @@ test("the CA goes where docker looks", async (t) => {
   assert.deepEqual(outcome, { kind: "written", path: join(certsDirectory, host, "ca.crt") });
   assert.equal(await readFile(join(certsDirectory, host, "ca.crt"), "utf8"), "pem");
 });
+
+const places = [
+  { name: "the system's daemon", env: {}, platform: "linux", want: "/etc/docker/certs.d" },
+  {
+    name: "a daemon elsewhere",
+    env: { DOCKER_HOST: "tcp://192.0.2.1:2376" },
+    platform: "linux",
+    want: "/etc/docker/certs.d",
+  },
+  {
+    name: "a rootless daemon",
+    env: { DOCKER_HOST: "unix:///run/user/1000/docker.sock" },
+    platform: "linux",
+    want: "/home/me/.config/docker/certs.d",
+  },
+  {
+    name: "a rootless daemon with another configuration folder",
+    env: { DOCKER_HOST: "unix:///run/user/1000/docker.sock", XDG_CONFIG_HOME: "/home/me/etc" },
+    platform: "linux",
+    want: "/home/me/etc/docker/certs.d",
+  },
+  { name: "Docker Desktop on macOS", env: {}, platform: "darwin", want: "/home/me/.docker/certs.d" },
+  { name: "Docker Desktop on Windows", env: {}, platform: "win32", want: "/home/me/.docker/certs.d" },
+] as const;
+for (const { name, env, platform, want } of places) {
+  test(`the CA is put where ${name} looks for it`, () => {
+    assert.equal(dockerCertsDirectory({ HOME: "/home/me", ...env }, platform), want);
+  });
+}
