@@ -89,7 +89,7 @@ test("one walk at a time, and a long one is followed by a longer rest", async (t
   await clock.advance(1_000_000);
   assert.equal(measurements(), 1);
   walks[0]?.();
-  await clock.advance(3_990_000);
+  await clock.advance(18_990_000);
   assert.equal(measurements(), 1);
   await clock.advance(60_000);
   assert.equal(measurements(), 2);

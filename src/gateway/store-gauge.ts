@@ -15,8 +15,8 @@ const firstDelayMs = 10_000;
 const periodMs = 600_000;
 /** A push is over when nothing has come for so long. */
 const quietMs = 30_000;
-/** The longest walk still leaves the volume alone four fifths of the time. */
-const restFactor = 4;
+/** The longest walk still leaves the volume alone nineteen twentieths of the time. */
+const restFactor = 19;
 
 /**
  * Measures the store soon after the start, every ten minutes, and when pushes have ended; never twice at once. A

@@ -43,8 +43,8 @@ export function createObjectWriter(needs: { readonly api: ClusterApi; readonly n
       await api.apply(resource, object, { force: true, signal });
       return undefined;
     } catch (error) {
-      // What the API server refuses for its content does not get better by trying again at once.
-      if (!(error instanceof ApiError) || ![403, 422].includes(error.status)) throw error;
+      // What is refused for its content, or since there is no such namespace, does not get better by trying again at once.
+      if (!(error instanceof ApiError) || ![403, 404, 422].includes(error.status)) throw error;
       const message = `${resource.kind} ${place}/${name} was refused (${error.status} ${error.reason}): ${error.message}`;
       if (resource !== resources.persistentVolumeClaims) return { reason: "ObjectRefused", message, blocks: true };
       // A claim that is there serves as it is.

@@ -125,6 +125,28 @@ describe("the hosted registry's objects at a real API server", () => {
     );
   });
 
+  test("a namespace that is not there is told, object by object", async () => {
+    const absent = createObjectWriter({ api: server.api, namespace: "absent" });
+    const findings = await absent.apply(decideHosting({}, { ...facts, namespace: "absent" }).objects, signal);
+    assert.equal(findings.length, 4);
+    for (const { reason, message } of findings)
+      assert.match(`${reason} ${message}`, /^ObjectRefused .*"absent" not found/);
+  });
+
+  test("a claim that is refused keeps a registry that has one from nothing", async () => {
+    const writer = createObjectWriter({ api: server.api, namespace });
+    const claim = (accessMode: string) => {
+      const spec = { accessModes: [accessMode], resources: { requests: { storage: "1Gi" } } };
+      const labels = { "app.kubernetes.io/managed-by": "slipway" };
+      return [
+        { resource: resources.persistentVolumeClaims, object: { metadata: { name: "held", namespace, labels }, spec } },
+      ];
+    };
+    assert.deepEqual(await writer.apply(claim("ReadWriteOnce"), signal), []);
+    const [finding] = await writer.apply(claim("ReadWriteMany"), signal);
+    assert.deepEqual([finding?.reason, finding?.blocks, finding?.about], ["ObjectRefused", false, "storage"]);
+  });
+
   test("the document of KEP-1755 is accepted in kube-public", async () => {
     const names = { host: "registry.example.com", names: [], loopback: "127.0.0.1:7443" };
     const endpoints = registryEndpoints({}, { names, mode: "HostsToml", nodeAddress: undefined });
