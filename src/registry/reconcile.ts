@@ -14,6 +14,7 @@ import type { NamespaceSelection } from "../namespace/selection.ts";
 import type { NodesStatus } from "../node/node-status.ts";
 import { readBundle } from "../tls/certificate.ts";
 import type { RegistryClient } from "./client.ts";
+import { decideExternal } from "./external.ts";
 import type { Finding } from "./finding.ts";
 import { decideHosting } from "./hosting.ts";
 import { hostingDocument, isOurDocument, registryEndpoints } from "./hosting-document.ts";
@@ -96,6 +97,7 @@ const storageCheckMs = 600_000;
 
 /** `of`: the storage, and the pods that have it; undefined while there may be pods with another one. */
 type Tried = { readonly check: StorageCheck; readonly atMs: number; readonly of: string | undefined };
+type ExternalRegistry = NonNullable<LocalRegistrySpec["external"]>;
 type Hosted = { readonly findings: readonly Finding[]; readonly rollout: RolloutReport | undefined };
 
 export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeeds): LocalRegistryReconciler {
@@ -148,12 +150,15 @@ export function createLocalRegistryReconciler(needs: LocalRegistryReconcilerNeed
   }
 
   /** Where a gateway of ours stands behind the URL, logins are derived and handed out as when hosting. */
-  async function hostNothing(external: LocalRegistrySpec["external"], signal: AbortSignal): Promise<Hosted> {
+  async function hostNothing(external: ExternalRegistry, signal: AbortSignal): Promise<Hosted> {
     await writer.prune([], signal);
     await provideCertificate({}, signal);
     tokenBundle = "external";
-    const findings = external?.credentialSecretRef === undefined ? await ensureSecrets(signal) : [];
-    return { findings, rollout: undefined };
+    const own = external.credentialSecretRef === undefined ? await ensureSecrets(signal) : [];
+    const read = async (name: string | undefined) =>
+      name === undefined ? undefined : readObject(api, resources.secrets, { namespace, name }, signal);
+    const found = { login: await read(external.credentialSecretRef?.name), ca: await read(external.caSecretRef?.name) };
+    return { findings: [...own, ...decideExternal(external, found, namespace)], rollout: undefined };
   }
 
   /** Tries a write when the last one is old, failed, or was before a change of the pods was complete. */

@@ -167,6 +167,11 @@ describe("the hosted registry's objects in the hands of others, at a real API se
     await stage.patch({ external });
     await reconcile();
     await assert.rejects(stage.get("deployments", "registry"), { status: 404 });
+    assert.equal(await stage.readyReason(), "ExternalLoginNotFound");
+    const data = { username: "YQ==", password: "Yg==" };
+    const login = { metadata: { name: "login", namespace }, type: "kubernetes.io/basic-auth", data };
+    await server.api.create(resources.secrets, login, { signal });
+    await reconcile();
     assert.equal((await stage.condition("StorageReady"))?.reason, "External");
     assert.equal(await stage.readyReason(), "Serving");
     await stage.patch({ external: null });
