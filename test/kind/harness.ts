@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { type TestContext, test } from "node:test";
-import { type Cluster, openCluster } from "./cluster.ts";
+import { type Cluster, type KubernetesJson, openCluster } from "./cluster.ts";
 
 export type KindTest = {
   readonly cluster: Cluster;
@@ -48,7 +48,7 @@ export function optedInNamespace(name: string, annotations: Readonly<Record<stri
 }
 
 /** Reasons of Events that must never show when credentials and references come in time. */
-export const pullFailures: ReadonlySet<string> = new Set([
+const pullFailures: ReadonlySet<string> = new Set([
   "ErrImagePull",
   "ImagePullBackOff",
   "FailedToRetrieveImagePullSecret",
@@ -56,14 +56,36 @@ export const pullFailures: ReadonlySet<string> = new Set([
   "ErrImageNeverPull",
 ]);
 
-/** The Events of a namespace that tell of a failed pull: by reason, or by the message of kubelet's reason `Failed`. */
+/**
+ * The Events of a namespace that tell of a failed pull: by reason, or by the message of kubelet's reason `Failed`. Without
+ * those of pods whose kubelet gave up on a Secret that was there before they were: the API server's node authorizer had
+ * not heard of the pod yet, and kubelet waits a second and pulls without (kubernetes/kubernetes#117972 and #133269).
+ */
 export async function failedPulls(cluster: Cluster, namespace: string): Promise<readonly string[]> {
-  const { items } = await cluster.get("events", { namespace });
+  const [events, pods, secrets] = await Promise.all([
+    cluster.get("events", { namespace }),
+    cluster.get("pods", { namespace }),
+    cluster.get("secrets", { namespace }),
+  ]);
+  const createdOf = ({ items }: KubernetesJson, name: string): string | undefined =>
+    items.find(({ metadata }: KubernetesJson) => metadata.name === name)?.metadata.creationTimestamp;
+  const secretCreated = createdOf(secrets, "slipway-pull");
+  const isKubeletsFault = (pod: string): boolean => {
+    const podCreated = createdOf(pods, pod);
+    if (podCreated === undefined || secretCreated === undefined || secretCreated > podCreated) return false;
+    return events.items.some(
+      ({ reason, involvedObject }: KubernetesJson) =>
+        reason === "FailedToRetrieveImagePullSecret" && involvedObject?.name === pod,
+    );
+  };
   const told: string[] = [];
-  for (const { reason, message, involvedObject } of items) {
+  for (const { reason, message, involvedObject } of events.items) {
     const inMessage = [...pullFailures].some((word) => String(message).includes(word));
     const backOff = reason === "BackOff" && String(message).includes("pulling image");
-    if (pullFailures.has(reason) || inMessage || backOff) told.push(`${involvedObject?.name}: ${reason}: ${message}`);
+    const isFailure = pullFailures.has(reason) || inMessage || backOff;
+    if (isFailure && !isKubeletsFault(involvedObject?.name)) {
+      told.push(`${involvedObject?.name}: ${reason}: ${message}`);
+    }
   }
   return told;
 }
