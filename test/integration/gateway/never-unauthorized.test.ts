@@ -2,8 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import fc from "fast-check";
 import { deriveLogin } from "../../../src/credential/login.ts";
-import { decideAccess } from "../../../src/gateway/access.ts";
-import type { Identity } from "../../../src/gateway/identity.ts";
+import type { Action, Identity } from "../../../src/gateway/identity.ts";
 import { isRepositoryName, parseRegistryPath } from "../../../src/gateway/repository-path.ts";
 import { adminLogin, issueCertificates, key, namespaceObject, startGateway, type TestGateway } from "./harness.ts";
 import { startRecorder } from "./recorder.ts";
@@ -16,7 +15,36 @@ let client: RegistryClient;
 const callers = new Map<string, { readonly authorization: string; readonly identity: Identity | undefined }>();
 /** Identities that are live, with their logins. */
 const live: { readonly identity: Identity; readonly login: typeof adminLogin }[] = [];
-const policy = { sharedRepositories: ["docker.io/library/**"] };
+const account = "system:serviceaccount:team-a:builder";
+/** Reviews let the account pull one repository of another namespace, push its own, and pull one mirrored host. */
+const granted = (verb: string, namespace: string | undefined, name: string): boolean => {
+  if (namespace === "team-a") return verb === "push" || verb === "pull";
+  return (
+    verb === "pull" &&
+    (namespace === "team-b" ? name === "app" : namespace === undefined && name.startsWith("quay.io/"))
+  );
+};
+
+/** The table of docs/registry.md once more, written without a look at the code under test. */
+function mayDo(identity: Identity, action: Action, repository: string): boolean {
+  const [first = "", ...rest] = repository.split("/");
+  if (identity.kind === "admin") return true;
+  if (rest.length === 0) return false;
+  const isPullOfShared = action === "pull" && repository.startsWith("docker.io/library/");
+  switch (identity.kind) {
+    case "user":
+      return first === "team-a" && action !== "delete";
+    case "shared":
+      return isPullOfShared;
+    case "namespace":
+      return isPullOfShared || (first === identity.namespace && (action === "pull" || identity.purpose === "push"));
+    case "serviceAccount":
+      return (
+        isPullOfShared ||
+        granted(action, /[._]/.test(first) ? undefined : first, /[._]/.test(first) ? repository : rest.join("/"))
+      );
+  }
+}
 const repositories = [
   "team-a/app",
   "team-b/app",
@@ -45,6 +73,13 @@ before(async () => {
   await add("shared", { kind: "shared" }, deriveLogin(key, { purpose: "shared" }));
   const rules = [{ repository: "team-a/**", actions: ["pull", "push"] as const }];
   await add("user", { kind: "user", name: "ci", rules }, { username: "ci", password: "ci-password" });
+  const claims = { sub: account, aud: ["slipway"], exp: Math.floor(Date.now() / 1_000) + 3_600 };
+  const accountToken = `e30.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.c2ln`;
+  const verdict = { username: account, uid: "1", groups: [], extra: {}, audiences: ["slipway"] };
+  gateway.tokens.set(accountToken, { kind: "authenticated", ...verdict });
+  gateway.allow = ({ resourceAttributes: { verb, namespace, name = "" } }) => granted(verb, namespace, name);
+  const builder = { kind: "serviceAccount", namespace: "team-a", name: "builder" } as const;
+  await add("account", builder, { username: "any", password: accountToken });
   const forged = `${Buffer.from('{"alg":"none"}').toString("base64url")}.e30.`;
   callers.set("nobody", { identity: undefined, authorization: "" });
   callers.set("forged", { identity: undefined, authorization: `Bearer ${forged}` });
@@ -98,7 +133,18 @@ const anyPath = fc
 
 test("no path, method and login reaches Distribution unless the matrix allows it", async () => {
   const method = fc.constantFrom("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS");
-  const caller = fc.constantFrom("nobody", "forged", "basic", "gone", "pull", "push", "shared", "admin", "user");
+  const caller = fc.constantFrom(
+    "nobody",
+    "forged",
+    "basic",
+    "gone",
+    "pull",
+    "push",
+    "shared",
+    "admin",
+    "user",
+    "account",
+  );
   let reached = 0;
   const property = fc.asyncProperty(method, anyPath, caller, async (verb, path, name) => {
     const { authorization, identity } = callers.get(name) ?? assert.fail(name);
@@ -158,9 +204,7 @@ test("every operation on every repository reaches Distribution exactly when the 
       const headers = { authorization: `Bearer ${token}`, "content-type": "application/octet-stream" };
       const sent = { headers, ...(["PUT", "POST", "PATCH"].includes(method) ? { body } : {}) };
       const { status } = await client.ask(method, `/v2/${repository}${tail}`, sent);
-      const isAllowed = actions.every(
-        (action) => decideAccess(identity, action, repository, policy).kind === "allowed",
-      );
+      const isAllowed = actions.every((action) => mayDo(identity, action, repository));
       const what = `${JSON.stringify(identity)} ${method} ${repository}${tail}: ${status}`;
       assert.equal(recorder.requests.length, isAllowed ? 1 : 0, what);
       assert.equal(status, isAllowed ? 200 : 401, what);
@@ -186,11 +230,11 @@ function assertAllowed(identity: Identity, request: { readonly method: string; r
         ? (["pull"] as const)
         : (["pull", "push"] as const);
   for (const action of actions) {
-    const verdict = decideAccess(identity, action, parsed.route.repository, policy);
-    assert.equal(verdict.kind, "allowed", `${JSON.stringify(identity)} ${request.method} ${request.url}`);
+    const isAllowed = mayDo(identity, action, parsed.route.repository);
+    assert.ok(isAllowed, `${JSON.stringify(identity)} ${request.method} ${request.url}`);
   }
   const from = url.searchParams.get("from");
   if (from === null) return;
   assert.ok(isRepositoryName(from));
-  assert.equal(decideAccess(identity, "pull", from, policy).kind, "allowed");
+  assert.ok(mayDo(identity, "pull", from), `${JSON.stringify(identity)} mounts from ${from}`);
 }
