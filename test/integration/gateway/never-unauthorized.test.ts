@@ -215,6 +215,46 @@ test("every operation on every repository reaches Distribution exactly when the 
   assert.ok(counts.reached > 400 && counts.refused > 400, JSON.stringify(counts));
 });
 
+/** Ways to name a source; only of the first is it certain that it means one. */
+const mountQueries: readonly ((from: string) => string)[] = [
+  (from) => `?mount=${digest}&from=${from}`,
+  (from) => `?mount=${digest}&from=${encodeURIComponent(from)}`,
+  (from) => `?mount=${digest}&from=team-a/base&from=${from}`,
+  (from) => `?mount=${digest}&from=${from}&from=team-a/base`,
+  (from) => `?mount=${digest}&FROM=${from}&fro%6d=${from}`,
+  (from) => `?mount=x&mount=${digest}&from=${from}`,
+  (from) => `?mount=${digest}&from=team-a/../${from}`,
+  (from) => `?mount=${digest}&from=/${from}`,
+];
+
+test("a blob is mounted from another repository exactly by those who may pull there", async () => {
+  const counts = { mounted: 0, uploaded: 0 };
+  const property = fc.asyncProperty(
+    fc.nat(live.length - 1),
+    fc.nat(mountQueries.length - 1),
+    anyRepository,
+    async (index, shape, from) => {
+      const { identity, login } = live[index] ?? assert.fail();
+      const target = identity.kind === "shared" ? "docker.io/library/x" : "team-a/target";
+      const token = await client.token(login, `repository:${target}:pull,push`, `repository:${from}:pull`);
+      recorder.requests.length = 0;
+      const headers = { authorization: `Bearer ${token}` };
+      await client.ask("POST", `/v2/${target}/blobs/uploads/${mountQueries[shape]?.(from)}`, { headers });
+      const [request] = recorder.requests;
+      assert.equal(request !== undefined, mayDo(identity, "push", target));
+      if (request === undefined) return;
+      assertAllowed(identity, request);
+      const { searchParams } = new URL(request.url, "http://distribution.invalid");
+      const isMount = searchParams.get("from") !== null;
+      assert.equal(searchParams.get("mount") !== null, isMount);
+      if (shape === 0) assert.equal(isMount, mayDo(identity, "pull", from), `${JSON.stringify(identity)} from ${from}`);
+      counts[isMount ? "mounted" : "uploaded"]++;
+    },
+  );
+  await fc.assert(property, { numRuns: 1_000 });
+  assert.ok(counts.mounted > 50 && counts.uploaded > 50, JSON.stringify(counts));
+});
+
 function assertAllowed(identity: Identity, request: { readonly method: string; readonly url: string }): void {
   const url = new URL(request.url, "http://distribution.invalid");
   const parsed = parseRegistryPath(url.pathname);
