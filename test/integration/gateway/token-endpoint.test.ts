@@ -140,6 +140,48 @@ test("a further user has the rights of its rules, and none once the Secret leave
   assert.equal((await ask()).status, 401);
 });
 
+test("what a token holds is not enough: rights are looked at with each request", async (t) => {
+  const usersKey = `${systemNamespace}/${registryUsersSecretName}`;
+  const before = gateway.secrets.get(usersKey) ?? assert.fail();
+  t.after(() => {
+    gateway.secrets.set(usersKey, before);
+    gateway.localRegistries.delete("default");
+  });
+  const ask = async (method: string, path: string, token: string) => {
+    const { status } = await client.ask(method, path, { headers: { authorization: `Bearer ${token}` } });
+    return status;
+  };
+  const user = await client.token({ username: "ci", password: "ci-password" }, "repository:team-a/x:pull,push");
+  assert.equal(await ask("POST", "/v2/team-a/x/blobs/uploads/", user), 200);
+  const narrowed = { password: "ci-password", rules: [{ repository: "team-a/**", actions: ["pull"] }] };
+  gateway.secrets.set(usersKey, secretObject(registryUsersSecretName, { ci: JSON.stringify(narrowed) }));
+  assert.equal(await ask("POST", "/v2/team-a/x/blobs/uploads/", user), 401);
+  assert.equal(await ask("GET", "/v2/team-a/x/tags/list", user), 200);
+  const namespace = await client.token(pullLogin("team-a", "uid-a"), "repository:docker.io/library/x:pull");
+  assert.equal(await ask("GET", "/v2/docker.io/library/x/tags/list", namespace), 200);
+  gateway.localRegistries.set("default", {
+    metadata: { name: "default" },
+    spec: { auth: { sharedRepositories: ["ghcr.io/other/**"] } },
+  });
+  assert.equal(await ask("GET", "/v2/docker.io/library/x/tags/list", namespace), 401);
+});
+
+test("rights are not enough: the token has to hold them, and Distribution is not asked", async () => {
+  const token = await client.token(adminLogin, "repository:team-a/x:pull");
+  recorder.requests.length = 0;
+  for (const [method, path] of [
+    ["GET", "/v2/team-a/y/tags/list"],
+    ["POST", "/v2/team-a/x/blobs/uploads/"],
+    ["DELETE", "/v2/team-a/x/manifests/1"],
+    ["GET", "/v2/_catalog"],
+  ] as const) {
+    const answer = await client.ask(method, path, { headers: { authorization: `Bearer ${token}` } });
+    assert.equal(answer.status, 401, path);
+    assert.match(answer.headers["www-authenticate"] ?? "", /error="insufficient_scope"/);
+  }
+  assert.deepEqual(recorder.requests, []);
+});
+
 test("a ServiceAccount pulls what is shared without a rule, everything else by review", async () => {
   const token = accountToken("builder");
   accept(token, "builder");
