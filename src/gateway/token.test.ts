@@ -43,6 +43,15 @@ describe("tokens", () => {
     assert.equal(await verifier(authority.certificate).verify(token), undefined);
   });
 
+  test("a token of a leaf that has expired is nothing, though it is of this minute", async () => {
+    const longAgoMs = clock.nowMs() - 91 * 24 * 3_600_000;
+    const old = await issueAuthority({ commonName: "token CA", nowMs: longAgoMs });
+    const expired = await issueLeaf({ authority: old, commonName: "tokens", names: none, nowMs: longAgoMs });
+    assert.equal(await verifier(old.certificate).verify(await issue(expired)), undefined);
+    const fresh = await issueLeaf({ authority: old, commonName: "tokens", names: none, nowMs: clock.nowMs() });
+    assert.ok(await verifier(old.certificate).verify(await issue(fresh)));
+  });
+
   test("a token that was once found genuine still ends after five minutes", async () => {
     const token = await issue(leaf);
     const one = verifier(authority.certificate);

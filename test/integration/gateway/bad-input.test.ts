@@ -94,6 +94,15 @@ const cases: readonly Case[] = [
     ask: () => ({ headers: jsonType, body: Buffer.alloc(5 * 1024 * 1024, " ") }),
     want: [413, "MANIFEST_INVALID"],
   },
+  ...["application/x-www-form-urlencoded", "Multipart/Form-Data; boundary=x"].map(
+    (type): Case => ({
+      name: `a manifest sent as ${type}`,
+      method: "PUT",
+      path: manifest,
+      ask: () => ({ headers: { "content-type": type }, body: '{"schemaVersion":2,"manifests":[]}' }),
+      want: [400, "MANIFEST_INVALID"],
+    }),
+  ),
   {
     name: "a manifest without an end",
     method: "PUT",

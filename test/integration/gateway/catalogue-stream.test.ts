@@ -52,6 +52,7 @@ test("only serve's own account with a token for gateways gets the stream", async
     { token: tokenOf("gateway"), verdict: authenticated("gateway") },
     { token: tokenOf("node-agent"), verdict: authenticated("node-agent") },
     { token: tokenOf("serve", "slipway"), verdict: authenticated("serve", "slipway") },
+    { token: tokenOf("serve"), verdict: authenticated("serve", "slipway") },
     { token: "no-token", verdict: authenticated("serve") },
   ];
   for (const { token, verdict } of refused) {

@@ -246,7 +246,7 @@ test("a blob is mounted from another repository exactly by those who may pull th
       assertAllowed(identity, request);
       const { searchParams } = new URL(request.url, "http://distribution.invalid");
       const isMount = searchParams.get("from") !== null;
-      assert.equal(searchParams.get("mount") !== null, isMount);
+      assert.equal(searchParams.get("mount"), isMount ? digest : null);
       if (shape === 0) assert.equal(isMount, mayDo(identity, "pull", from), `${JSON.stringify(identity)} from ${from}`);
       counts[isMount ? "mounted" : "uploaded"]++;
     },

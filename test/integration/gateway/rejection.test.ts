@@ -146,6 +146,24 @@ describe("what is no request for a registry", () => {
     assert.equal(recorder.requests.length, 1);
   });
 
+  test("who may upload is told to send the body, and who may not is refused before it", async () => {
+    const upload = (login: string) =>
+      send(
+        [
+          `PATCH /v2/${repository}/blobs/uploads/1 HTTP/1.1`,
+          "Host: localhost",
+          "Content-Length: 0",
+          "Expect: 100-continue",
+          "Connection: close",
+          `Authorization: ${login}`,
+        ]
+          .join("\r\n")
+          .concat("\r\n\r\n"),
+      );
+    assert.match(await upload(authorization), /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n/);
+    assert.match(await upload("Bearer x"), /^HTTP\/1\.1 401 Unauthorized\r\n/);
+  });
+
   test("who speaks HTTP/1.0 is not told to continue", async () => {
     const lines = ["GET /v2/ HTTP/1.0", "Host: localhost", `Authorization: ${authorization}`, "Expect: 100-continue"];
     assert.match(await send(`${lines.join("\r\n")}\r\n\r\n`), /^HTTP\/1\.1 200 OK\r\n/);
