@@ -80,7 +80,7 @@ function transfer(connection: ContentConnection, order: ForwardOrder, limits: Fo
     if (isOurs) connection.destroy();
     // A client that does not even take what it was sent.
     if (answer !== undefined) response.destroy();
-    settle({ kind: answer === undefined ? "unanswered" : "broken" });
+    settle({ kind: "broken" });
   };
   const finish = (): void => {
     isOurs = false;
