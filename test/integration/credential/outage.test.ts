@@ -19,8 +19,11 @@ import { type LeaderSettings, type RunningLeader, startLeader, within } from "./
 // What befalls the API server as a whole, and a replica of serve as a whole: lease, caches, compiler, controllers.
 
 const signal = AbortSignal.timeout(900_000);
-/** From the end of a fault on: the longest pause of a reflector, then the fan-out. */
-const convergenceMs = 15_000;
+/**
+ * From the end of a fault on: the longest pause of a reflector, a second one where the server that has just begun still
+ * refuses (its own roles are not read yet), then the fan-out.
+ */
+const convergenceMs = 30_000;
 
 let cluster: TestCluster;
 let proxy: FakeApi;
