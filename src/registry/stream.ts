@@ -34,8 +34,8 @@ export type CatalogueStreamNeeds = {
 
 const firstDelayMs = 200;
 const longestDelayMs = 5_000;
-/** About three seconds: a gateway that begins is not there at once, which is worth no warning. */
-const failuresToWarn = 4;
+/** About eight seconds: a gateway that begins is not there at once, which is worth no warning. */
+const failuresToWarn = 6;
 /** Silence after which the connection counts as dead. */
 const silenceMs = 3 * streamHeartbeatMs;
 
