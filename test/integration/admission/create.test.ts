@@ -112,11 +112,11 @@ test("the Secret is there when the first pod's creation returns, one namespace a
   for (let index = 0; index < 20; index++) assert.equal(await inQuickSuccession(`after-${index}`), true, `${index}`);
 });
 
-test("the same for sixty namespaces at once, where admission is faster than the controller", async () => {
-  const before = await world.inlineEnsures();
-  const names = Array.from({ length: 60 }, (_, index) => `at-once-${index}`);
-  assert.deepEqual(new Set(await Promise.all(names.map(inQuickSuccession))), new Set([true]));
-  assert.ok((await world.inlineEnsures()) > before, "the controller was always faster: admission's part is not proven");
+test("the same for twenty namespaces at once, by admission alone while nobody leads", async () => {
+  await world.withoutLeader(async () => {
+    const names = Array.from({ length: 20 }, (_, index) => `at-once-${index}`);
+    assert.deepEqual(new Set(await Promise.all(names.map(inQuickSuccession))), new Set([true]));
+  });
 });
 
 test("a dry run writes nothing", async () => {

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../../../src/clock.ts";
@@ -7,6 +8,7 @@ import { createClusterApi } from "../../../src/cluster/kubernetes-api.ts";
 import type { KubernetesObject } from "../../../src/cluster/object.ts";
 import { resources } from "../../../src/cluster/resource.ts";
 import { type DevFile, startDevEnvironment } from "../../../src/command/dev-environment.ts";
+import { leaseName, systemNamespace } from "../../../src/config/names.ts";
 import { findControlPlanePrograms } from "../../../src/dev/programs.ts";
 import { createLog } from "../../../src/log.ts";
 import { openArchive } from "../../../src/registry/archive/open.ts";
@@ -38,8 +40,11 @@ export type AdmissionEnvironment = {
   webhookCalls(name: string, operation: "CREATE" | "UPDATE"): Promise<number>;
   /** Errors of match conditions by the API server's count, and of admission by serve's own. */
   faults(): Promise<{ readonly matchConditions: number; readonly internal: number }>;
-  /** How often admission itself looked at a pull Secret and found or made it, by serve's own count. */
-  inlineEnsures(): Promise<number>;
+  /**
+   * Does something while serve has no leader: the lease is held by the test, so that whatever happens to pull Secrets
+   * is done by admission. @throws when serve led again before the end, 15 seconds later
+   */
+  withoutLeader(work: () => Promise<void>): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -131,8 +136,21 @@ export async function startAdmissionEnvironment(): Promise<AdmissionEnvironment>
         internal: sumOfSeries(await serveMetrics(), "slipway_admission_internal_errors_total", {}),
       };
     },
-    async inlineEnsures() {
-      return sumOfSeries(await serveMetrics(), "slipway_credentials_ensures_total", { state: "ready" });
+    async withoutLeader(work) {
+      const hold = (holderIdentity: string) =>
+        api.merge(
+          resources.leases,
+          { namespace: systemNamespace, name: leaseName },
+          { spec: { holderIdentity } },
+          signal,
+        );
+      const isLed = async () => sumOfSeries(await serveMetrics(), "slipway_lease_is_leader", {}) > 0;
+      await hold("a test");
+      await eventually("the leader to end", async () => !(await isLed()));
+      await work();
+      assert.equal(await isLed(), false, "serve led again before the work was done");
+      await hold("");
+      await eventually("a leader", isLed);
     },
     async stop() {
       stop.abort();
