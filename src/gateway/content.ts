@@ -1,10 +1,10 @@
-import { type OutgoingHttpHeaders, type ServerResponse, validateHeaderValue } from "node:http";
+import { type OutgoingHttpHeaders, validateHeaderValue } from "node:http";
 import type { AnswerHead } from "./answer-head.ts";
 import { type AnswerFailure, type ContentConnection, openContentConnection } from "./content-connection.ts";
 import type { ForwardLimits, ForwardOrder } from "./forward.ts";
 import { answerHeaders, requestHeaders } from "./forwarded-headers.ts";
 import { createIdleTimer } from "./idle-timer.ts";
-import { isPlainFault, plainFault, sendError } from "./refusal.ts";
+import { faultLimitBytes, isFault, sendFault } from "./registry-fault.ts";
 
 export type ContentOutcome =
   | { readonly kind: "answered"; readonly head: AnswerHead }
@@ -67,8 +67,8 @@ function transfer(connection: ContentConnection, order: ForwardOrder, limits: Fo
   const { request, response, record } = order;
   const { promise, resolve } = Promise.withResolvers<ContentOutcome>();
   let answer: AnswerHead | undefined;
-  // Its body is left out, and said in other words.
-  let isPlain = false;
+  // The body of a fault, which is said in other words; undefined: it is none.
+  let fault: Buffer | undefined;
   // After the last byte the connection is somebody else's.
   let isOurs = true;
   const settle = (outcome: ContentOutcome): void => {
@@ -87,7 +87,7 @@ function transfer(connection: ContentConnection, order: ForwardOrder, limits: Fo
     response.once("finish", () => {
       if (answer !== undefined) settle({ kind: "answered", head: answer });
     });
-    if (isPlain && answer !== undefined) sendPlainFault(response, answer);
+    if (fault !== undefined && answer !== undefined) sendFault(response, { ...answer, body: fault });
     else response.end();
   };
   const idle = createIdleTimer(limits.answerMs, giveUp);
@@ -96,13 +96,16 @@ function transfer(connection: ContentConnection, order: ForwardOrder, limits: Fo
     head(head) {
       answer = head;
       idle.restart(limits.idleMs);
-      isPlain = isPlainFault(request.method, head.status, head.headers);
-      if (!isPlain) response.writeHead(head.status, answerHeaders(head.headers));
+      if (isFault(request.method, head.status)) fault = Buffer.alloc(0);
+      else response.writeHead(head.status, answerHeaders(head.headers));
     },
     part(bytes, done) {
       idle.touch();
-      if (isPlain) return done();
       record.bytesOut += bytes.length;
+      if (fault !== undefined) {
+        if (fault.length < faultLimitBytes) fault = Buffer.concat([fault, bytes]);
+        return done();
+      }
       if (bytes.length > copyBytes) return void response.write(bytes, () => done());
       response.write(Buffer.from(bytes));
       done();
@@ -110,17 +113,11 @@ function transfer(connection: ContentConnection, order: ForwardOrder, limits: Fo
     end: finish,
     fail(failure) {
       // With a precondition that fails Distribution declares the length of the blob, sends none of it and hangs up.
-      if (isPlain) finish();
+      if (fault !== undefined) finish();
       else settle({ kind: failure });
     },
   });
   return promise;
-}
-
-/** A range that is not there names the size of the content in its headers. */
-function sendPlainFault(response: ServerResponse, { status, headers }: AnswerHead): void {
-  const range = headers["content-range"];
-  sendError(response, status, plainFault(status).error, range === undefined ? {} : { "Content-Range": range });
 }
 
 /** @throws TypeError for a value that would be more than one line: Node lets none in */

@@ -13,7 +13,8 @@ import type { AuditRecord } from "./audit.ts";
 import { createContentSource } from "./content.ts";
 import { answerHeaders, requestHeaders } from "./forwarded-headers.ts";
 import { createIdleTimer, type IdleTimer } from "./idle-timer.ts";
-import { isPlainFault, plainFault, type RegistryFault, sendError } from "./refusal.ts";
+import { type RegistryFault, sendError } from "./refusal.ts";
+import { type Explain, faultLimitBytes, isFault, sendFault } from "./registry-fault.ts";
 
 /** One request that has been allowed, on its way to Distribution. */
 export type ForwardOrder = {
@@ -26,8 +27,8 @@ export type ForwardOrder = {
   readonly headers?: OutgoingHttpHeaders;
   /** A blob or a manifest is asked for: what comes has a length. */
   readonly isContent?: boolean;
-  /** What is answered instead of a 5xx with this body; undefined: nothing, it goes on as it is. */
-  readonly explain?: (body: string) => RegistryFault | undefined;
+  /** Asked what to say instead of a 5xx. */
+  readonly explain?: Explain;
   readonly record: AuditRecord;
 };
 
@@ -148,7 +149,7 @@ function exchange(running: Exchange): void {
   });
   upstream.once("response", (answer) => {
     idle.restart(limits.idleMs);
-    if (isFault(order, answer)) void explainFault(running, answer, finish);
+    if (isFault(order.request.method, answer.statusCode ?? 502)) void restateFault(running, answer, finish);
     else sendAnswer(running, answer, idle, finish);
   });
   sendRequest(running, idle);
@@ -203,14 +204,8 @@ function sendAnswer(
   (answer as Readable).pipe(response);
 }
 
-const faultLimitBytes = 64 * 1024;
-
-function isFault({ request, explain }: ForwardOrder, { statusCode = 502, headers }: IncomingMessage): boolean {
-  return (explain !== undefined && statusCode >= 500) || isPlainFault(request.method, statusCode, headers);
-}
-
 /** A fault has a short body: it is read, so that it can be said in other words. */
-async function explainFault(
+async function restateFault(
   { order, upstream }: Exchange,
   answer: IncomingMessage,
   finish: (attempt: Attempt) => void,
@@ -220,17 +215,13 @@ async function explainFault(
     request.unpipe(upstream);
     request.resume();
   }
-  const body = await readBody(answer, { limitBytes: faultLimitBytes });
-  const bytes = body.kind === "body" ? body.bytes : Buffer.alloc(0);
-  const given = answer.statusCode ?? 502;
-  const isPlain = isPlainFault(request.method, given, answer.headers);
-  const fault = explain?.(bytes.toString("utf8")) ?? (isPlain ? plainFault(given) : undefined);
-  const status = fault?.status ?? given;
-  response.once("finish", () => finish({ kind: "answered", status, headers: answer.headers }));
+  const { statusCode = 502, headers } = answer;
+  const read = await readBody(answer, { limitBytes: faultLimitBytes });
+  const body = read.kind === "body" ? read.bytes : Buffer.alloc(0);
+  record.bytesOut += body.length;
   response.once("close", () => finish({ kind: "broken" }));
-  record.bytesOut += bytes.length;
-  if (fault !== undefined) sendError(response, status, fault.error);
-  else response.writeHead(status, { ...answerHeaders(answer.headers), "content-length": bytes.length }).end(bytes);
+  const status = sendFault(response, { status: statusCode, headers, body }, explain);
+  response.once("finish", () => finish({ kind: "answered", status, headers }));
 }
 
 /** Requests of these methods are sent without a body. */

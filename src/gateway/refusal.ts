@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { RejectedStatus, Rejection } from "../http/rejection.ts";
 import type { ResourceActions } from "./token-claims.ts";
 import { tokenService } from "./token-claims.ts";
@@ -50,8 +50,15 @@ export function sendError(
   response.end(body);
 }
 
+/** An OCI error body. */
+export function errorsBody(
+  errors: readonly { readonly code: string; readonly message: string; readonly detail: unknown }[],
+): string {
+  return JSON.stringify({ errors: errors.map(({ code, message, detail }) => ({ code, message, detail })) });
+}
+
 function errorBody({ code, message, detail = null }: RegistryError): string {
-  return JSON.stringify({ errors: [{ code, message, detail }] });
+  return errorsBody([{ code, message, detail }]);
 }
 
 const rejections: Readonly<Record<RejectedStatus, string>> = {
@@ -69,20 +76,6 @@ export const registryRejection: Rejection = (status) => ({
   contentType: "application/json",
   body: errorBody({ code: status === 500 ? "UNAVAILABLE" : "UNSUPPORTED", message: rejections[status] }),
 });
-
-/** What an answer without an OCI error body says by its status alone; Go's own handlers answer in plain text. */
-export function plainFault(status: number): RegistryFault {
-  if (status === 416) return { status, error: { code: "RANGE_INVALID", message: "the range is not in the content" } };
-  if (status === 412) return { status, error: { code: "UNSUPPORTED", message: "a precondition does not hold" } };
-  if (status === 404) return { status, error: { code: "NOT_FOUND", message: "the registry does not have it" } };
-  if (status < 500) return { status, error: { code: "UNSUPPORTED", message: "the operation is unsupported" } };
-  return { status, error: { code: "UNAVAILABLE", message: "the registry failed" } };
-}
-
-/** Whether an answer says in plain text, or not at all, what is wrong. */
-export function isPlainFault(method: string | undefined, status: number, headers: IncomingHttpHeaders): boolean {
-  return status >= 400 && method !== "HEAD" && !/^application\/[a-z.+-]*json/i.test(headers["content-type"] ?? "");
-}
 
 /**
  * 401 with a challenge, as Distribution words it: the same for what exists and for what does not.
