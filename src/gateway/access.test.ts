@@ -17,7 +17,7 @@ const identities = {
       { repository: "**", actions: ["pull"] },
     ],
   },
-  account: { kind: "serviceAccount", namespace: "team-a", name: "builder" },
+  account: { kind: "serviceAccount", namespace: "team-a", name: "builder", uid: "1" },
 } as const satisfies Record<string, Identity>;
 
 /** The matrix of docs/registry.md: what each identity may do, `-` for nothing, `?` for a review. */

@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createManualClock } from "../../test/fake/clock.ts";
 import { ApiError } from "../cluster/api.ts";
+import { createMemoryStore } from "../cluster/memory-store.ts";
 import type { TokenVerdict } from "../cluster/token-review.ts";
 import { createAccounts } from "./account.ts";
 
 const signal = new AbortController().signal;
-const builder = { namespace: "team-a", name: "builder" };
+const builder = { namespace: "team-a", name: "builder", uid: "uid-a" };
 const question = { verb: "pull", namespace: "team-b", name: "app" } as const;
 
 function start() {
@@ -16,8 +17,10 @@ function start() {
     token: () => ({ kind: "refused" }),
     access: () => false,
   };
+  const namespaces = createMemoryStore([["team-a", { metadata: { name: "team-a", uid: "uid-a" } }]]);
   const accounts = createAccounts({
     clock,
+    namespaces,
     tokenReviewer: {
       async review() {
         asked.tokens++;
@@ -31,7 +34,7 @@ function start() {
       },
     },
   });
-  return { accounts, clock, asked, answers };
+  return { accounts, clock, asked, answers, namespaces };
 }
 
 const verdict = (username: string, audiences = ["slipway"]): TokenVerdict => {
@@ -72,6 +75,19 @@ test("who an account is, is asked once in a minute", async () => {
   assert.deepEqual(await accounts.authenticate("token", signal), builder, "a refusal is remembered for ten seconds");
 });
 
+test("an account is bound to its namespace as it was at the review, and refused while that is not known", async () => {
+  const { accounts, answers, namespaces } = start();
+  answers.token = () => verdict("system:serviceaccount:team-a:builder");
+  namespaces.delete("team-a");
+  assert.equal(await accounts.authenticate("token", signal), "refused");
+  assert.equal(accounts.known("token"), undefined, "a namespace that comes a moment later is not waited for");
+  namespaces.set("team-a", { metadata: { name: "team-a", uid: "uid-a" } });
+  assert.deepEqual(await accounts.authenticate("token", signal), builder);
+  namespaces.set("team-a", { metadata: { name: "team-a", uid: "uid-other" } });
+  assert.deepEqual(accounts.known("token"), builder);
+  assert.deepEqual(await accounts.authenticate("another", signal), { ...builder, uid: "uid-other" });
+});
+
 test("a right that was taken away is gone within a minute, and one that was granted is there", async () => {
   const { accounts, clock, asked, answers } = start();
   answers.access = () => true;
@@ -101,6 +117,7 @@ test("an answer to one question is none to another", async () => {
   ];
   for (const other of others) assert.equal(await accounts.isAllowed(builder, other, signal), false);
   assert.equal(await accounts.isAllowed({ ...builder, name: "other" }, question, signal), false);
+  assert.equal(await accounts.isAllowed({ ...builder, uid: "uid-other" }, question, signal), false);
   assert.deepEqual(asked.access[0], {
     user: "system:serviceaccount:team-a:builder",
     groups: ["system:serviceaccounts", "system:serviceaccounts:team-a", "system:authenticated"],

@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import type { AccessReviewer } from "../cluster/access-review.ts";
+import type { KubernetesObject } from "../cluster/object.ts";
+import type { ObservedStore } from "../cluster/store.ts";
 import type { TokenReviewer } from "../cluster/token-review.ts";
 import { group, registryAudience } from "../config/names.ts";
 import type { RepositoryQuestion } from "./access.ts";
@@ -8,25 +10,33 @@ import { createBoundedCache } from "./bounded-cache.ts";
 
 export type AccountName = { readonly namespace: string; readonly name: string };
 
+/** Bound to its namespace as it was at the review: what is made again under the same names is another one. */
+export type Account = AccountName & {
+  /** Of the namespace. */
+  readonly uid: string;
+};
+
 /** ServiceAccounts and their rights, as the cluster knows them. Answers are remembered for at most 60 s. */
 export type Accounts = {
   /** A remembered answer, without asking; undefined: not known. */
-  known(token: string): AccountName | "refused" | undefined;
+  known(token: string): Account | "refused" | undefined;
+  /** Refused is also one whose namespace is not known yet, or no more. @throws ApiError when the API server does not answer */
+  authenticate(token: string, signal: AbortSignal): Promise<Account | "refused">;
   /** @throws ApiError when the API server does not answer */
-  authenticate(token: string, signal: AbortSignal): Promise<AccountName | "refused">;
-  /** @throws ApiError when the API server does not answer */
-  isAllowed(account: AccountName, question: RepositoryQuestion, signal: AbortSignal): Promise<boolean>;
+  isAllowed(account: Account, question: RepositoryQuestion, signal: AbortSignal): Promise<boolean>;
 };
 
 const rememberMs = 60_000;
 const refusedMs = 10_000;
 
 export function createAccounts(needs: {
+  /** Metadata is enough. */
+  readonly namespaces: ObservedStore<KubernetesObject>;
   readonly tokenReviewer: TokenReviewer;
   readonly accessReviewer: AccessReviewer;
   readonly clock: Clock;
 }): Accounts {
-  const identities = createBoundedCache<AccountName | "refused">({ clock: needs.clock, maxEntries: 10_000 });
+  const identities = createBoundedCache<Account | "refused">({ clock: needs.clock, maxEntries: 10_000 });
   const rights = createBoundedCache<boolean>({ clock: needs.clock, maxEntries: 50_000 });
   const known = (token: string) => identities.get(hash(token));
   return {
@@ -36,12 +46,20 @@ export function createAccounts(needs: {
       if (remembered !== undefined) return remembered;
       const verdict = await needs.tokenReviewer.review(token, registryAudience, signal);
       const isMeantForUs = verdict.kind === "authenticated" && verdict.audiences.includes(registryAudience);
-      const account = isMeantForUs ? (parseAccount(verdict.username) ?? "refused") : "refused";
-      identities.set(hash(token), account, account === "refused" ? refusedMs : rememberMs);
+      const name = isMeantForUs ? parseAccount(verdict.username) : undefined;
+      if (name === undefined) {
+        identities.set(hash(token), "refused", refusedMs);
+        return "refused";
+      }
+      const uid = needs.namespaces.get(name.namespace)?.metadata.uid;
+      // Not remembered: a namespace that was made a moment ago comes with the next event.
+      if (uid === undefined) return "refused";
+      const account = { ...name, uid };
+      identities.set(hash(token), account, rememberMs);
       return account;
     },
     async isAllowed(account, question, signal) {
-      const key = JSON.stringify([account.namespace, account.name, question]);
+      const key = JSON.stringify([account.namespace, account.uid, account.name, question]);
       const remembered = rights.get(key);
       if (remembered !== undefined) return remembered;
       const { verb, namespace, name } = question;

@@ -8,7 +8,7 @@ const subjects: readonly Subject[] = [
   { kind: "shared" },
   { kind: "admin" },
   { kind: "user", name: "ci.example:1" },
-  { kind: "serviceAccount", namespace: "team-a", name: "builder" },
+  { kind: "serviceAccount", namespace: "team-a", name: "builder", uid: "0b8e-1" },
 ];
 for (const subject of subjects) {
   test(`${formatSubject(subject)} is read as it was written`, () => {

@@ -14,7 +14,13 @@ export type Identity =
   | { readonly kind: "shared" }
   | { readonly kind: "admin" }
   | { readonly kind: "user"; readonly name: string; readonly rules: readonly UserRule[] }
-  | { readonly kind: "serviceAccount"; readonly namespace: string; readonly name: string };
+  | {
+      readonly kind: "serviceAccount";
+      readonly namespace: string;
+      readonly name: string;
+      /** Of the namespace. */
+      readonly uid: string;
+    };
 
 /** An identity as a token names it: without the rights, which are looked up at each request. */
 export type Subject = Exclude<Identity, { kind: "user" }> | { readonly kind: "user"; readonly name: string };
@@ -27,7 +33,7 @@ export function formatSubject(identity: Subject): string {
     case "user":
       return `user:${identity.name}`;
     case "serviceAccount":
-      return `serviceaccount:${identity.namespace}:${identity.name}`;
+      return `serviceaccount:${identity.namespace}:${identity.name}:${identity.uid}`;
     default:
       return identity.kind;
   }
@@ -39,7 +45,7 @@ export function parseSubject(text: string): Subject | undefined {
   if (kind === "user") return { kind: "user", name: text.slice("user:".length) };
   if (more.length > 0) return undefined;
   if (kind === "shared" || kind === "admin") return { kind };
-  if (kind === "serviceaccount" && third === "") return { kind: "serviceAccount", namespace: first, name: second };
+  if (kind === "serviceaccount") return { kind: "serviceAccount", namespace: first, name: second, uid: third };
   if (kind !== "namespace" || (first !== "pull" && first !== "push")) return undefined;
   return { kind: "namespace", purpose: first, namespace: second, uid: third };
 }

@@ -64,3 +64,18 @@ test("a further user stands with the rules of now, and not when it is gone", () 
   users = new Map();
   assert.equal(standing.resolve({ kind: "user", name: "ci" }), undefined);
 });
+
+const accountCases = [
+  { name: "in a namespace that is there", metadata: { name: "a", uid: "1", labels: enabled }, want: true },
+  { name: "in one that is not opted in", metadata: { name: "a", uid: "1" }, want: true },
+  { name: "in one that was made again", metadata: { name: "a", uid: "2", labels: enabled }, want: false },
+  { name: "in one that is gone", metadata: { name: "b", uid: "1" }, want: false },
+] as const;
+for (const { name, metadata, want } of accountCases) {
+  test(`a ServiceAccount ${name} ${want ? "stands" : "does not stand"}`, () => {
+    const namespaces = createMemoryStore([[metadata.name, { metadata }]]);
+    const needs = { namespaces, selection: optInSelection, users: () => new Map(), hasAdmin: () => true };
+    const subject = { kind: "serviceAccount", namespace: "a", name: "builder", uid: "1" } as const;
+    assert.equal(createStanding(needs).resolve(subject) !== undefined, want);
+  });
+}

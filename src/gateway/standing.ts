@@ -12,9 +12,9 @@ export type Standing = {
 };
 
 /**
- * A namespace stands while it exists with that uid and is opted in, its push login while it also asks for one; a further
- * user while the Secret names it. Answered from memory, at each request: what was opted out or re-created loses its
- * issued tokens within seconds.
+ * A namespace stands while it exists with that uid and is opted in, its push login while it also asks for one; a
+ * ServiceAccount while its namespace exists with that uid, opted in or not; a further user while the Secret names it.
+ * Answered from memory, at each request: what was opted out or re-created loses its issued tokens within seconds.
  */
 export function createStanding(needs: {
   /** Metadata is enough. */
@@ -23,18 +23,23 @@ export function createStanding(needs: {
   readonly users: () => RegistryUsers;
   readonly hasAdmin: () => boolean;
 }): Standing {
+  const live = (subject: { readonly namespace: string; readonly uid: string }): KubernetesObject | undefined => {
+    const namespace = needs.namespaces.get(subject.namespace);
+    return namespace?.metadata.uid === subject.uid ? namespace : undefined;
+  };
   return {
     resolve(subject) {
       switch (subject.kind) {
         case "namespace": {
-          const namespace = needs.namespaces.get(subject.namespace);
-          const isLive = namespace?.metadata.uid === subject.uid && isServed(namespace, needs.selection);
-          return isLive && (subject.purpose === "pull" || asksForPush(namespace)) ? subject : undefined;
+          const namespace = live(subject);
+          return namespace !== undefined && hasLogin(namespace, subject.purpose, needs.selection) ? subject : undefined;
         }
         case "user": {
           const user = needs.users().get(subject.name);
           return user === undefined ? undefined : { ...subject, rules: user.rules };
         }
+        case "serviceAccount":
+          return live(subject) && subject;
         case "admin":
           return needs.hasAdmin() ? subject : undefined;
         default:
@@ -44,8 +49,9 @@ export function createStanding(needs: {
   };
 }
 
-function isServed({ metadata: { name, labels = {} } }: KubernetesObject, selection: NamespaceSelection): boolean {
-  return isOptedIn({ name, labels }, selection);
+function hasLogin(namespace: KubernetesObject, purpose: "pull" | "push", selection: NamespaceSelection): boolean {
+  const { name, labels = {} } = namespace.metadata;
+  return isOptedIn({ name, labels }, selection) && (purpose === "pull" || asksForPush(namespace));
 }
 
 /** By the annotation; serve pushes to the namespace of the contract check with a login that is written nowhere. */

@@ -78,7 +78,7 @@ before(async () => {
   const verdict = { username: account, uid: "1", groups: [], extra: {}, audiences: ["slipway"] };
   gateway.tokens.set(accountToken, { kind: "authenticated", ...verdict });
   gateway.allow = ({ resourceAttributes: { verb, namespace, name = "" } }) => granted(verb, namespace, name);
-  const builder = { kind: "serviceAccount", namespace: "team-a", name: "builder" } as const;
+  const builder = { kind: "serviceAccount", namespace: "team-a", name: "builder", uid: "uid-a" } as const;
   await add("account", builder, { username: "any", password: accountToken });
   const forged = `${Buffer.from('{"alg":"none"}').toString("base64url")}.e30.`;
   callers.set("nobody", { identity: undefined, authorization: "" });

@@ -212,6 +212,26 @@ test("a ServiceAccount token for another audience is never reviewed", async () =
   assert.equal(gateway.reviews.tokens, before);
 });
 
+test("a ServiceAccount whose namespace is gone, or made again, loses its tokens and gets no new one", async (t) => {
+  const namespace = gateway.namespaces.get("team-a") ?? assert.fail();
+  t.after(() => gateway.namespaces.set("team-a", namespace));
+  const token = accountToken("gone");
+  accept(token, "gone");
+  const login = { username: "x", password: token };
+  const authorization = `Bearer ${await client.token(login, "repository:docker.io/library/x:pull")}`;
+  const ask = async () => {
+    const answer = await client.ask("GET", "/v2/docker.io/library/x/tags/list", { headers: { authorization } });
+    return answer.status;
+  };
+  assert.equal(await ask(), 200);
+  gateway.namespaces.delete("team-a");
+  assert.equal(await ask(), 401);
+  await assert.rejects(client.token(login), /401/);
+  gateway.namespaces.set("team-a", { metadata: { ...namespace.metadata, uid: "uid-other" } });
+  assert.equal(await ask(), 401);
+  await assert.rejects(client.token(login), /401/, "a remembered review is of the account that there was");
+});
+
 test("answers of reviews are remembered", async () => {
   const token = accountToken("cached");
   accept(token, "cached");
