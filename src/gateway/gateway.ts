@@ -21,9 +21,10 @@ import { catalogueStreamPath } from "../registry/stream-protocol.ts";
 import { secretValue } from "../tls/secret-data.ts";
 import { createSecretCertificateSource } from "../tls/serving-certificate.ts";
 import { createAccounts } from "./account.ts";
-import { createAudit, unansweredStatus } from "./audit.ts";
+import { type Audit, createAudit, unansweredStatus } from "./audit.ts";
 import { createAuthenticator } from "./authenticate.ts";
 import { createAuthorizer } from "./authorize.ts";
+import { type BodyLimits, defaultBodyLimits } from "./body-limits.ts";
 import { createCatalogSource } from "./catalog.ts";
 import { createCatalogueStreams } from "./catalogue-stream.ts";
 import { createEventHub } from "./event-hub.ts";
@@ -74,6 +75,7 @@ export type GatewayNeeds = {
     readonly refuseMs?: number;
   };
   readonly forwardLimits?: ForwardLimits;
+  readonly bodyLimits?: BodyLimits;
   /** The root directory of Distribution's storage, where it is a volume; what it holds is then measured and told. */
   readonly storeDirectory?: string | undefined;
   readonly clock: Clock;
@@ -93,8 +95,6 @@ export type Gateway = Component & {
 };
 
 const failedLoginsPerSecond = 10;
-/** So long a client may go on with a body after it was refused. */
-const restMs = 30_000;
 
 export function createGateway(needs: GatewayNeeds): Gateway {
   const secrets = createRegistrySecrets({ ...needs.secrets, namespace: needs.namespace, log: needs.log });
@@ -160,7 +160,7 @@ function storeGauge(needs: GatewayNeeds): StoreGauge | undefined {
 
 /** Everything behind the TLS server. */
 function createHandler(needs: GatewayNeeds, secrets: RegistrySecrets, store: StoreGauge | undefined) {
-  const { clock, log, namespace } = needs;
+  const { clock, log, namespace, bodyLimits = defaultBodyLimits } = needs;
   const registry = createRegistryView(needs);
   const signingKey = `${namespace}/${tokenSigningSecretName}`;
   const signing = createSecretCertificateSource({ secrets: needs.secrets.tokenSigning, key: signingKey });
@@ -199,18 +199,28 @@ function createHandler(needs: GatewayNeeds, secrets: RegistrySecrets, store: Sto
     bytesUsed: () => store?.bytes(),
   });
   const endpoints: Endpoints = {
-    token: createTokenEndpoint({ authenticator, authorizer, issuer, log }),
+    token: createTokenEndpoint({ authenticator, authorizer, issuer, bodyWithinMs: bodyLimits.loginMs, log }),
     stream: streams.handle,
-    registry: createRegistryHandler({ verifier, standing, authorizer, forwarder, catalog, hub, isReadOnly, log }),
+    registry: createRegistryHandler({
+      verifier,
+      standing,
+      authorizer,
+      forwarder,
+      catalog,
+      hub,
+      isReadOnly,
+      manifestWithinMs: bodyLimits.manifestMs,
+      log,
+    }),
   };
-  const handler = createRouter(endpoints, createAudit(needs));
+  const handler = createRouter(endpoints, createAudit(needs), bodyLimits.restMs);
   return { handler, endStreams: streams.end, close: forwarder.close };
 }
 
 type Endpoint = ReturnType<typeof createRegistryHandler>;
 type Endpoints = { readonly token: Endpoint; readonly stream: Endpoint; readonly registry: Endpoint };
 
-function createRouter(endpoints: Endpoints, audit: ReturnType<typeof createAudit>): HttpHandler {
+function createRouter(endpoints: Endpoints, audit: Audit, restMs: number): HttpHandler {
   const choose = (path: string): Endpoint => {
     if (path === tokenPath) return endpoints.token;
     return path === catalogueStreamPath ? endpoints.stream : endpoints.registry;

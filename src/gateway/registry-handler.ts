@@ -35,6 +35,7 @@ export type RegistryHandlerNeeds = {
   readonly catalog: CatalogSource;
   readonly hub: EventHub;
   readonly isReadOnly: () => boolean;
+  readonly manifestWithinMs: number;
   readonly log: Log;
 };
 
@@ -206,10 +207,13 @@ async function writeManifest(
     // Distribution would take the body apart as a form before it looks at it as a manifest.
     return sendError(exchange.response, 400, { code: "MANIFEST_INVALID", message: "a manifest is sent as JSON" });
   }
-  const body = await readBody(exchange.request, { limitBytes: manifestLimitBytes, withinMs: manifestWithinMs });
+  const expected = { limitBytes: manifestLimitBytes, withinMs: needs.manifestWithinMs };
+  const body = await readBody(exchange.request, expected);
   if (body.kind === "aborted") return;
   if (body.kind === "refused") {
-    return sendError(exchange.response, body.status, { code: "MANIFEST_INVALID", message: body.reason });
+    // Of a manifest that did not come in time nobody knows whether it is one.
+    const code = body.status === 408 ? "UNSUPPORTED" : "MANIFEST_INVALID";
+    return sendError(exchange.response, body.status, { code, message: body.reason });
   }
   const verdict = checkManifestShape(body.bytes);
   if (verdict.kind === "refused") {
@@ -218,9 +222,6 @@ async function writeManifest(
   const outcome = await needs.forwarder.forward({ ...exchange, target, body: body.bytes, explain: explainWriteFault });
   announcePushed(needs.hub, route, outcome);
 }
-
-/** 4 MiB over a slow line. */
-const manifestWithinMs = 120_000;
 
 function isForm(request: IncomingMessage): boolean {
   return /^\s*(?:application\/x-www-form-urlencoded|multipart\/)/i.test(request.headers["content-type"] ?? "");

@@ -32,6 +32,16 @@ const cases = [
     want: [{ type: "registry", name: "catalog", actions: ["*"] }],
   },
   {
+    name: "the catalogue has one action",
+    scopes: ["registry:catalog:pull"],
+    want: [{ type: "registry", name: "catalog", actions: [] }],
+  },
+  {
+    name: "a name with a port is none",
+    scopes: ["repository:registry.example.com:5000/a:pull"],
+    want: [],
+  },
+  {
     name: "unknown actions are left out",
     scopes: ["repository:a:pull,fly"],
     want: [{ type: "repository", name: "a", actions: ["pull"] }],
@@ -43,6 +53,17 @@ for (const { name, scopes, want } of cases) test(name, () => assert.deepEqual(pa
 
 test("no more than 64 scopes are read", () => {
   assert.equal(parseScopes(Array.from({ length: 100 }, (_, index) => `repository:a${index}:pull`)).length, 64);
+});
+
+test("what is said often counts once", () => {
+  const scopes = parseScopes([...Array<string>(100).fill("repository:a:pull"), "repository:b:pull repository:a:push"]);
+  assert.deepEqual(
+    scopes.map(({ name, actions }) => [name, actions]),
+    [
+      ["a", ["pull", "push"]],
+      ["b", ["pull"]],
+    ],
+  );
 });
 
 test("no more scopes are read than a token can carry", () => {

@@ -9,20 +9,21 @@ const maxLength = 4 * 1024;
 
 /**
  * Reads the scopes of a token request: each parameter may hold several, separated by spaces. What is no repository by
- * the grammar, and no known type, is left out: asking for more is never an error. At most 64, and as many as fit into
- * a token that can still be sent.
+ * the grammar, and no known type, is left out: asking for more is never an error. At most 64 resources, and as many as
+ * fit into a token that can still be sent.
  *
  * @returns one entry per resource; `*` of a repository becomes all actions
  * @see https://distribution.github.io/distribution/spec/auth/scope/
  */
 export function parseScopes(parameters: readonly string[]): readonly ResourceActions[] {
   const scopes = new Map<string, ResourceActions>();
-  for (const text of parameters.flatMap((parameter) => parameter.split(" ")).slice(0, maxScopes)) {
+  for (const text of parameters.flatMap((parameter) => parameter.split(" "))) {
     const scope = parseScope(text);
     if (scope === undefined) continue;
     const key = `${scope.type}:${scope.name}`;
-    const known = scopes.get(key)?.actions ?? [];
-    scopes.set(key, { ...scope, actions: [...new Set([...known, ...scope.actions])] });
+    const known = scopes.get(key)?.actions;
+    if (known === undefined && scopes.size === maxScopes) continue;
+    scopes.set(key, { ...scope, actions: [...new Set([...(known ?? []), ...scope.actions])] });
   }
   return fitting([...scopes.values()]);
 }
@@ -53,7 +54,8 @@ function parseScope(text: string): ResourceActions | undefined {
   const type = text.slice(0, start).replace(/\([a-z]*\)$/, "");
   const name = text.slice(start + 1, end);
   const asked = text.slice(end + 1).split(",");
-  if (type === "registry" && name === "catalog") return { type, name, actions: ["*"] };
+  if (type === "registry" && name === "catalog")
+    return { type, name, actions: asked.filter((action) => action === "*") };
   if (type !== "repository" || !isRepositoryName(name)) return undefined;
   return { type, name, actions: asked.includes("*") ? actions : actions.filter((action) => asked.includes(action)) };
 }

@@ -10,23 +10,25 @@ import { type Action, formatSubject, type Identity } from "./identity.ts";
 import { type RegistryError, sendError } from "./refusal.ts";
 import { parseScopes } from "./scope.ts";
 import type { TokenIssuer } from "./token.ts";
-import type { ResourceActions } from "./token-claims.ts";
+import { type ResourceActions, tokenService } from "./token-claims.ts";
 
 export type TokenEndpointNeeds = {
   readonly authenticator: Authenticator;
   readonly authorizer: Authorizer;
   readonly issuer: TokenIssuer;
+  /** A form has to come within it. */
+  readonly bodyWithinMs: number;
   readonly log: Log;
 };
 
 type TokenRequest = { readonly login: Login; readonly scopes: readonly string[] };
 
 const bodyLimitBytes = 64 * 1024;
-const bodyWithinMs = 10_000;
 
 /**
  * `/auth/token`: GET with Basic, or OAuth2 POST with grant type `password`. The token holds what of the asked scopes
- * the identity may do now; asking for more is no error.
+ * the identity may do now; asking for more is no error. It is for the service of our challenges alone: who asks for
+ * another one, which Distribution's example of a token server would name as its audience, is refused.
  *
  * @see https://distribution.github.io/distribution/spec/auth/token/
  * @see https://distribution.github.io/distribution/spec/auth/oauth/
@@ -37,7 +39,7 @@ export function createTokenEndpoint(needs: TokenEndpointNeeds) {
     if (request.method !== "GET" && request.method !== "POST") {
       return sendError(response, 405, unsupported, { Allow: "GET, POST" });
     }
-    const asked = request.method === "GET" ? readGet(request) : await readPost(request);
+    const asked = request.method === "GET" ? readGet(request) : await readPost(request, needs.bodyWithinMs);
     if (asked.kind === "refused") return sendError(response, asked.status, asked.error);
     if (asked.kind === "anonymous") return sendUnauthorized(response);
     const signal = AbortSignal.timeout(10_000);
@@ -113,29 +115,46 @@ const unsupported = { code: "UNSUPPORTED", message: "the operation is unsupporte
 
 function readGet(request: IncomingMessage): Asked {
   const query = new URLSearchParams((request.url ?? "").split("?")[1] ?? "");
+  if (!isOurService(query)) return otherService;
   const login = parseBasic(request.headers.authorization ?? "");
   if (login === undefined) return { kind: "anonymous" };
   return { kind: "request", request: { login, scopes: query.getAll("scope") } };
 }
 
-async function readPost(request: IncomingMessage): Promise<Asked> {
+async function readPost(request: IncomingMessage, withinMs: number): Promise<Asked> {
   const body = await readBody(request, {
     limitBytes: bodyLimitBytes,
     contentType: "application/x-www-form-urlencoded",
-    withinMs: bodyWithinMs,
+    withinMs,
   });
   if (body.kind === "aborted") return { kind: "anonymous" };
   if (body.kind === "refused") {
     return { kind: "refused", status: body.status, error: { code: "UNSUPPORTED", message: body.reason } };
   }
   const form = new URLSearchParams(body.bytes.toString("utf8"));
+  if (!isOurService(form)) return otherService;
+  const grantType = form.get("grant_type");
   // A refresh token is never given out. 401 makes clients fall back to GET.
-  const isPassword = form.get("grant_type") === "password";
+  if (grantType === "refresh_token") return { kind: "anonymous" };
+  if (grantType !== "password") return otherGrantType;
   const username = form.get("username") ?? "";
   const password = form.get("password") ?? "";
-  if (!isPassword || password === "") return { kind: "anonymous" };
+  if (password === "") return { kind: "anonymous" };
   return { kind: "request", request: { login: { username, password }, scopes: form.getAll("scope") } };
 }
+
+/** Nothing is said in place of it, or our own: clients repeat what the challenge says. */
+function isOurService(parameters: URLSearchParams): boolean {
+  return parameters.getAll("service").every((service) => service === "" || service === tokenService);
+}
+
+function badRequest(message: string): Asked {
+  return { kind: "refused", status: 400, error: { code: "UNSUPPORTED", message } };
+}
+
+const otherService = badRequest(`service has to be ${tokenService}`);
+/** @see https://www.rfc-editor.org/rfc/rfc6749#section-5.2 (unsupported_grant_type) */
+const otherGrantType = badRequest("grant_type has to be password");
 
 /** @see https://www.rfc-editor.org/rfc/rfc7617 */
 export function parseBasic(header: string): Login | undefined {

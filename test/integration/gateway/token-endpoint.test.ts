@@ -111,6 +111,13 @@ const malformed = [
     body: "grant_type=refresh_token&refresh_token=x",
     want: 401,
   },
+  ...["grant_type=client_credentials", "grant_type=", "username=admin&password=admin-password"].map((body) => ({
+    name: `a form of '${body}'`,
+    method: "POST",
+    headers: { "content-type": "application/x-www-form-urlencoded" },
+    body,
+    want: 400,
+  })),
   {
     name: "an endless form",
     method: "POST",
@@ -125,6 +132,37 @@ for (const { name, method, headers, want, ...rest } of malformed) {
     const answer = await client.ask(method, "/auth/token", { headers, ...rest });
     assert.equal(answer.status, want);
     assert.ok(Array.isArray((JSON.parse(answer.body.toString()) as { errors: unknown }).errors));
+  });
+}
+
+const services = [
+  { name: "ours", values: ["slipway-registry"], want: 200 },
+  { name: "none", values: [], want: 200 },
+  { name: "an empty one", values: [""], want: 200 },
+  { name: "ours twice", values: ["slipway-registry", "slipway-registry"], want: 200 },
+  { name: "another one", values: ["registry.example.com"], want: 400 },
+  { name: "ours in another case", values: ["Slipway-Registry"], want: 400 },
+  { name: "ours and another one", values: ["slipway-registry", "registry.example.com"], want: 400 },
+];
+for (const { name, values, want } of services) {
+  test(`a token for the service '${name}' is ${want} by GET and by POST`, async () => {
+    const named = values.map((value): [string, string] => ["service", value]);
+    const scope: [string, string] = ["scope", "repository:team-a/app:pull"];
+    const query = new URLSearchParams([...named, scope]);
+    const login: [string, string][] = Object.entries({ grant_type: "password", ...adminLogin });
+    const answers = [
+      await client.ask("GET", `/auth/token?${query}`, { headers: { authorization: basic(adminLogin) } }),
+      await client.ask("POST", "/auth/token", {
+        headers: { "content-type": "application/x-www-form-urlencoded" },
+        body: new URLSearchParams([...login, ...named, scope]).toString(),
+      }),
+    ];
+    for (const { status, body } of answers) {
+      const { token, errors } = JSON.parse(body.toString()) as { token?: string; errors?: { code: string }[] };
+      assert.equal(status, want);
+      assert.equal(errors?.[0]?.code, want === 400 ? "UNSUPPORTED" : undefined);
+      if (want === 200) assert.equal(claimsOf(token ?? "").aud, "slipway-registry");
+    }
   });
 }
 
