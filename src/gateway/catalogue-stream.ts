@@ -18,7 +18,7 @@ export type CatalogueStreams = {
 };
 
 /** A reader this far behind is cut off; it lists anew when it comes back. */
-const backlogLimitBytes = 4 * 1024 * 1024;
+export const backlogLimitBytes = 4 * 1024 * 1024;
 
 /**
  * Serves src/registry/stream-protocol.ts to serve's own account, which proves itself by a token that is meant for
