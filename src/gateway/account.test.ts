@@ -17,7 +17,9 @@ function start() {
     token: () => ({ kind: "refused" }),
     access: () => false,
   };
-  const namespaces = createMemoryStore([["team-a", { metadata: { name: "team-a", uid: "uid-a" } }]]);
+  const namespaces = createMemoryStore(
+    ["team-a", "slipway-node"].map((name) => [name, { metadata: { name, uid: "uid-a" } }]),
+  );
   const accounts = createAccounts({
     clock,
     namespaces,
@@ -45,6 +47,7 @@ const refused = [
   { name: "no audience", verdict: verdict("system:serviceaccount:team-a:builder", []) },
   { name: "another audience", verdict: verdict("system:serviceaccount:team-a:builder", ["slipway-agent"]) },
   { name: "a user", verdict: verdict("alice") },
+  { name: "the account of the node agents", verdict: verdict("system:serviceaccount:slipway-node:node-agent") },
   { name: "a node", verdict: verdict("system:node:one") },
   { name: "a name of too many parts", verdict: verdict("system:serviceaccount:a:b:c") },
   { name: "a name without a namespace", verdict: verdict("system:serviceaccount::b") },

@@ -4,7 +4,7 @@ import type { AccessReviewer } from "../cluster/access-review.ts";
 import type { KubernetesObject } from "../cluster/object.ts";
 import type { ObservedStore } from "../cluster/store.ts";
 import type { TokenReviewer } from "../cluster/token-review.ts";
-import { group, registryAudience } from "../config/names.ts";
+import { group, nodeAgentAccount, nodeNamespace, registryAudience } from "../config/names.ts";
 import type { RepositoryQuestion } from "./access.ts";
 import { createBoundedCache } from "./bounded-cache.ts";
 
@@ -47,7 +47,7 @@ export function createAccounts(needs: {
       const verdict = await needs.tokenReviewer.review(token, registryAudience, signal);
       const isMeantForUs = verdict.kind === "authenticated" && verdict.audiences.includes(registryAudience);
       const name = isMeantForUs ? parseAccount(verdict.username) : undefined;
-      if (name === undefined) {
+      if (name === undefined || isNodeAgent(name)) {
         identities.set(hash(token), "refused", refusedMs);
         return "refused";
       }
@@ -81,6 +81,11 @@ export function createAccounts(needs: {
       return isAllowed;
     },
   };
+}
+
+/** Its token lies on every node, and is for reports to serve: it is nobody here, whatever audience it was made for. */
+function isNodeAgent({ namespace, name }: AccountName): boolean {
+  return namespace === nodeNamespace && name === nodeAgentAccount;
 }
 
 /** @returns the account of a user name `system:serviceaccount:<namespace>:<name>` */

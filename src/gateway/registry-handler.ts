@@ -48,7 +48,12 @@ type Exchange = {
   readonly record: AuditRecord;
 };
 
-type Caller = { readonly identity: Identity; readonly access: readonly ResourceActions[] };
+type Caller = {
+  readonly identity: Identity;
+  readonly access: readonly ResourceActions[];
+  /** As Distribution reads it: with one space, whatever came. */
+  readonly authorization: string;
+};
 
 const unsupported = { code: "UNSUPPORTED", message: "the operation is unsupported" } as const;
 
@@ -92,7 +97,7 @@ async function answer(needs: RegistryHandlerNeeds, exchange: Exchange, route: Re
   const identity = claims && resolve(needs.standing, claims);
   if (identity === undefined || claims === undefined) return sendChallenge(exchange, named, "invalid_token");
   exchange.record.identity = formatSubject(identity);
-  const caller = { identity, access: claims.access };
+  const caller = { identity, access: claims.access, authorization: `Bearer ${token}` };
   if (!(await holdsAll(needs, caller, required))) return sendChallenge(exchange, named, "insufficient_scope");
   if (isWrite(method) && needs.isReadOnly()) {
     return sendError(response, 405, { code: "UNSUPPORTED", message: "the registry is read-only for maintenance" });
@@ -112,13 +117,17 @@ async function serve(
 ): Promise<void> {
   const { method } = exchange;
   if (route.kind === "catalog") return await sendCatalog(needs, exchange, caller.identity);
-  if (route.kind === "manifest" && isWrite(method)) return await writeManifest(needs, exchange, route);
+  if (route.kind === "manifest" && isWrite(method)) return await writeManifest(needs, exchange, route, caller);
   await needs.forwarder.forward({
     ...exchange,
     target: `${formatRegistryPath(route)}${await forwardedQuery(needs, exchange, route, caller)}`,
     isContent: route.kind === "blob" || route.kind === "manifest",
-    // As a form Distribution would read `mount` and `from` out of the body, past every check of the query.
-    ...(isWrite(method) ? { headers: { "content-type": "application/octet-stream" }, explain: explainWriteFault } : {}),
+    headers: {
+      authorization: caller.authorization,
+      // As a form Distribution would read `mount` and `from` out of the body, past every check of the query.
+      ...(isWrite(method) ? { "content-type": "application/octet-stream" } : {}),
+    },
+    ...(isWrite(method) ? { explain: explainWriteFault } : {}),
   });
 }
 
@@ -197,10 +206,16 @@ async function writeManifest(
   needs: RegistryHandlerNeeds,
   exchange: Exchange,
   route: Extract<RegistryRoute, { kind: "manifest" }>,
+  { authorization }: Caller,
 ): Promise<void> {
-  const target = formatRegistryPath(route);
+  const order = {
+    ...exchange,
+    target: formatRegistryPath(route),
+    headers: { authorization },
+    explain: explainWriteFault,
+  };
   if (exchange.method === "DELETE") {
-    const outcome = await needs.forwarder.forward({ ...exchange, target, explain: explainWriteFault });
+    const outcome = await needs.forwarder.forward(order);
     return announceDeleted(needs.hub, route, outcome);
   }
   if (isForm(exchange.request)) {
@@ -219,7 +234,7 @@ async function writeManifest(
   if (verdict.kind === "refused") {
     return sendError(exchange.response, 400, { code: "MANIFEST_INVALID", message: verdict.reason });
   }
-  const outcome = await needs.forwarder.forward({ ...exchange, target, body: body.bytes, explain: explainWriteFault });
+  const outcome = await needs.forwarder.forward({ ...order, body: body.bytes });
   announcePushed(needs.hub, route, outcome);
 }
 

@@ -107,6 +107,15 @@ describe("the gateway in front of the real Distribution", { skip }, () => {
     }
   });
 
+  test("a scheme in any case, with any number of spaces, is the same login", async () => {
+    const { authorization } = await bearer(adminLogin, "repository:team-a/app:pull");
+    const [, token] = authorization.split(" ");
+    for (const scheme of ["bearer ", "BEARER ", "Bearer   "]) {
+      const headers = { authorization: `${scheme}${token}  ` };
+      assert.equal((await client.ask("GET", "/v2/", { headers })).status, 200, scheme);
+    }
+  });
+
   test("a blob is uploaded in chunks, with Locations that lead back through the gateway", async () => {
     const headers = await bearer(pushLogin("team-a", "uid-a"), "repository:team-a/chunks:pull,push");
     const host = { host: "registry.slipway-system.svc:8443" };
