@@ -22,8 +22,9 @@ const segmentGrammar = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
 const tagGrammar = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 // The algorithms that Distribution has; it answers 500 where another one, or one of another length, is a reference.
 const digestGrammar = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$/;
-// Any word but one of dots alone, which would be a step in the path.
-const uploadGrammar = /^(?!\.+$)[a-zA-Z0-9_.=-]{1,128}$/;
+// Any word but one of dots alone, which would be a step in the path. Distribution's routes know `=` as well, its storage
+// does not: 500.
+const uploadGrammar = /^(?!\.+$)[a-zA-Z0-9_.-]{1,128}$/;
 
 /**
  * Whether it is a repository's name by the grammar of the distribution specification, at most 255 characters.

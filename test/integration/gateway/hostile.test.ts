@@ -128,7 +128,7 @@ describe("what a hostile client sends, before the real Distribution", { skip }, 
     for (const digest of [...digests, `sha256:${a64}`, `sha256:${a64}&digest=${digestOf("abc")}`]) {
       assertRefused(await upload("PUT", `&digest=${digest}`, {}), digest);
     }
-    for (const id of ["..", ".", "nope", "nope?_state=bogus", "%2e%2e"]) {
+    for (const id of ["..", ".", "a=b", "a.b", "nope", "nope?_state=bogus", "%2e%2e"]) {
       assertRefused(await get(`/v2/team-a/app/blobs/uploads/${id}`), id);
     }
   });
