@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Agent, createServer, type IncomingMessage, request } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { type TestContext, test } from "node:test";
 import { limitRest } from "./rest.ts";
 
-async function serve(t: TestContext, limitMs: number): Promise<number> {
+async function serve(t: TestContext, limitMs: number, seen?: (incoming: IncomingMessage) => void): Promise<number> {
   const server = createServer((incoming, response) => {
+    seen?.(incoming);
     limitRest(incoming, response, limitMs);
     incoming.resume();
     response.writeHead(413).end("no");
@@ -20,20 +21,45 @@ async function serve(t: TestContext, limitMs: number): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-test("a request that goes on without an end is answered, then cut off", async (t) => {
-  const sent = request({
-    port: await serve(t, 50),
-    method: "PUT",
-    headers: { "transfer-encoding": "chunked" },
-    agent: false,
+/** Sends bytes as they are over a connection that only the server ends. */
+async function open(t: TestContext, port: number, text: string) {
+  const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  t.after(() => socket.destroy());
+  socket.on("error", () => undefined);
+  const closed = new Promise((resolve) => socket.once("end", resolve).once("close", resolve));
+  await once(socket, "connect");
+  socket.write(text);
+  const [answer] = (await once(socket, "data")) as [Buffer];
+  socket.resume();
+  return { socket, closed, answer: answer.toString() };
+}
+
+for (const wanted of ["keep-alive", "close"]) {
+  const head = `PUT / HTTP/1.1\r\nHost: x\r\nConnection: ${wanted}\r\n`;
+
+  test(`a request that goes on without an end is answered, then cut off: ${wanted}`, async (t) => {
+    const port = await serve(t, 100);
+    const { closed, answer } = await open(t, port, `${head}Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n`);
+    assert.match(answer, /^HTTP\/1\.1 413 /);
+    await closed;
   });
-  const ended = once(sent, "close");
-  sent.on("error", () => undefined);
-  sent.write("x");
-  const [answer] = (await once(sent, "response")) as [IncomingMessage];
-  assert.equal(answer.statusCode, 413);
-  answer.resume();
-  await ended;
+}
+
+test("who wants one answer alone may send the rest of its request behind it, and is not reset", async (t) => {
+  const requests: IncomingMessage[] = [];
+  const port = await serve(t, 600_000, (incoming) => requests.push(incoming));
+  const head = "PUT / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 10\r\n\r\n";
+  const { socket, closed, answer } = await open(t, port, `${head}01234`);
+  assert.match(answer, /^HTTP\/1\.1 413 /);
+  socket.write("56789");
+  await closed;
+  assert.equal(requests[0]?.complete, true);
+});
+
+test("who wants one answer alone is told the end with it where the request has ended", async (t) => {
+  const head = "PUT / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\n";
+  const { closed } = await open(t, await serve(t, 600_000), `${head}01234`);
+  await closed;
 });
 
 test("a request that ends after its answer leaves the connection as it is", async (t) => {

@@ -107,6 +107,25 @@ describe("the https server", () => {
     await running;
   });
 
+  test("speaks with who offers HTTP/1.0 alone, and with who offers nothing", async () => {
+    const { server, stop, running, clock } = await start((_request, response) => response.end("ok"));
+    for (const [offered, chosen] of [
+      [["h2", "http/1.1"], "http/1.1"],
+      [["http/1.0"], "http/1.0"],
+      [undefined, false],
+    ] as const) {
+      const ca = authority.certificate;
+      const protocols = offered === undefined ? {} : { ALPNProtocols: [...offered] };
+      const socket = connect({ host: "127.0.0.1", port: server.port() ?? 0, ca, ...protocols });
+      await once(socket, "secureConnect");
+      assert.equal(socket.alpnProtocol, chosen);
+      socket.destroy();
+    }
+    stop();
+    await clock.advance(60_000);
+    await running;
+  });
+
   test("serves a new certificate without a restart, and keeps the old one when the new one is broken", async () => {
     const { server, certificate, stop, clock, running } = await start((_request, response) => response.end());
     const port = server.port() ?? 0;

@@ -130,6 +130,8 @@ function serverOptions(needs: HttpsServerNeeds, limits: HttpsServerLimits) {
     cert: pair?.certificate,
     key: pair?.key,
     minVersion: "TLSv1.2" as const,
+    // Node would refuse the handshake of a client that offers the older one alone.
+    ALPNProtocols: ["http/1.1", "http/1.0"],
     ...(needs.namedCertificate === undefined ? {} : { SNICallback: sniCallback(needs.namedCertificate, needs) }),
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     headersTimeout: limits.headersTimeoutMs,
