@@ -110,6 +110,20 @@ describe("a real nginx in front of the gateway, as an Ingress has it", { skip },
     assert.equal(image.status, 201);
   });
 
+  test("a large body that is refused is refused in the gateway's words", async () => {
+    // To the gateway nginx says Connection: close.
+    const body = Buffer.alloc(64 * 1024 * 1024);
+    for (const [method, path, headers, status] of [
+      ["PATCH", "/v2/team-a/app/blobs/uploads/1", {}, 401],
+      ["PUT", "/v2/team-a/app/manifests/1", await headersFor("team-a/app"), 413],
+      ["POST", "/auth/token", { "content-type": "application/x-www-form-urlencoded" }, 413],
+    ] as const) {
+      const answer = await client.ask(method, path, { headers: { host, ...headers }, body });
+      const { errors } = JSON.parse(answer.body.toString()) as { errors: readonly unknown[] };
+      assert.deepEqual([answer.status, errors.length], [status, 1], path);
+    }
+  });
+
   test("a layer of 64 MiB of unknown length goes up and down, and none of it through a file of the proxy", async () => {
     const chunk = Buffer.alloc(1024 * 1024, "layer");
     const bytes = Buffer.concat(Array<Buffer>(64).fill(chunk));
