@@ -97,7 +97,7 @@ function transfer(connection: ContentConnection, order: ForwardOrder, limits: Fo
       answer = head;
       idle.restart(limits.idleMs);
       if (isFault(request.method, head.status)) fault = Buffer.alloc(0);
-      else response.writeHead(head.status, answerHeaders(head.headers));
+      else response.writeHead(head.status, answerHeaders(head.status, head.headers));
     },
     part(bytes, done) {
       idle.touch();

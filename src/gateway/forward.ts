@@ -187,14 +187,14 @@ function sendAnswer(
     request.unpipe(upstream);
     request.resume();
   }
-  response.writeHead(answer.statusCode ?? 502, answerHeaders(answer.headers));
+  const { statusCode = 502 } = answer;
+  response.writeHead(statusCode, answerHeaders(statusCode, answer.headers));
   answer.on("data", (chunk: Buffer) => {
     record.bytesOut += chunk.length;
     idle.touch();
   });
   const settle = (isWhole: boolean) => {
-    const { statusCode = 502, headers } = answer;
-    finish(isWhole ? { kind: "answered", status: statusCode, headers } : { kind: "broken" });
+    finish(isWhole ? { kind: "answered", status: statusCode, headers: answer.headers } : { kind: "broken" });
   };
   response.once("finish", () => settle(answer.complete));
   answer.once("close", () => {

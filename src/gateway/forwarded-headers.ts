@@ -36,7 +36,12 @@ export function requestHeaders(
   };
 }
 
-/** The headers of Distribution's answer as the client gets them. */
-export function answerHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
-  return endToEndHeaders(headers);
+/**
+ * The headers of Distribution's answer as the client gets them. Of a fault without its length: GET says it in other
+ * words, so that HEAD would name a wrong one.
+ */
+export function answerHeaders(status: number, headers: IncomingHttpHeaders): OutgoingHttpHeaders {
+  const kept: OutgoingHttpHeaders = endToEndHeaders(headers);
+  if (status >= 400) delete kept["content-length"];
+  return kept;
 }

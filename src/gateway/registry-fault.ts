@@ -35,7 +35,7 @@ export function sendFault(response: ServerResponse, answer: RegistryAnswer, expl
   const { status, errors } = restate(answer, explain);
   const body = errorsBody(errors);
   response.writeHead(status, {
-    ...faultHeaders(answer.headers),
+    ...faultHeaders(answer),
     "content-type": "application/json",
     "content-length": Buffer.byteLength(body),
   });
@@ -95,8 +95,8 @@ function plainFault(status: number): RegistryFault {
 /** Those of the content, which is not sent: a cache would keep the fault for a year in its place. */
 const contentHeaders = ["accept-ranges", "cache-control", "content-encoding", "etag", "last-modified"] as const;
 
-function faultHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
-  const kept = answerHeaders(headers);
+function faultHeaders({ status, headers }: RegistryAnswer): OutgoingHttpHeaders {
+  const kept = answerHeaders(status, headers);
   for (const name of contentHeaders) delete kept[name];
   return kept;
 }

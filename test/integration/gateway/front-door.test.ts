@@ -116,6 +116,16 @@ describe("the gateway in front of the real Distribution", { skip }, () => {
     }
   });
 
+  test("HEAD of what there is not says nothing of a length that GET does not have", async () => {
+    const headers = await bearer(adminLogin, "repository:team-a/app:pull");
+    for (const path of ["manifests/nope", `blobs/${digestOf("nope")}`]) {
+      const head = await client.ask("HEAD", `/v2/team-a/app/${path}`, { headers });
+      const got = await client.ask("GET", `/v2/team-a/app/${path}`, { headers });
+      assert.deepEqual([head.status, got.status], [404, 404]);
+      assert.ok([undefined, got.headers["content-length"]].includes(head.headers["content-length"]), path);
+    }
+  });
+
   test("a blob is uploaded in chunks, with Locations that lead back through the gateway", async () => {
     const headers = await bearer(pushLogin("team-a", "uid-a"), "repository:team-a/chunks:pull,push");
     const host = { host: "registry.slipway-system.svc:8443" };
