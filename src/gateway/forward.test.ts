@@ -121,6 +121,22 @@ test("a client that stops sending is told so, and its upload does not look compl
   sent.destroy();
 });
 
+test("a client that leaves in the middle of a fault ends its exchange", async (t) => {
+  const asked = Promise.withResolvers<ServerResponse>();
+  const { url, outcomes, ended } = await front(t, (_incoming, response) => {
+    response.writeHead(404, { "content-type": "application/json", "content-length": 100 }).write("{");
+    asked.resolve(response);
+  });
+  const sent = request(url, { agent: false }).end();
+  sent.once("error", () => undefined);
+  const upstream = await asked.promise;
+  const gone = once(upstream, "close");
+  sent.destroy();
+  await gone;
+  await ended;
+  assert.deepEqual(outcomes, [undefined]);
+});
+
 test("an answer may take longer than a client may pause", async (t) => {
   const { url } = await front(t, (_incoming, response) => void setTimeout(() => response.end("committed"), 150), {
     idleMs: 50,

@@ -219,6 +219,7 @@ async function restateFault(
   const read = await readBody(answer, { limitBytes: faultLimitBytes });
   const body = read.kind === "body" ? read.bytes : Buffer.alloc(0);
   record.bytesOut += body.length;
+  if (response.destroyed) return finish({ kind: "broken" });
   response.once("close", () => finish({ kind: "broken" }));
   const status = sendFault(response, { status: statusCode, headers, body }, explain);
   response.once("finish", () => finish({ kind: "answered", status, headers }));
