@@ -10,7 +10,7 @@ import { type Action, formatSubject, type Identity } from "./identity.ts";
 import { type RegistryError, sendError } from "./refusal.ts";
 import { parseScopes } from "./scope.ts";
 import type { TokenIssuer } from "./token.ts";
-import { type ResourceActions, tokenService } from "./token-claims.ts";
+import type { ResourceActions } from "./token-claims.ts";
 
 export type TokenEndpointNeeds = {
   readonly authenticator: Authenticator;
@@ -27,8 +27,8 @@ const bodyLimitBytes = 64 * 1024;
 
 /**
  * `/auth/token`: GET with Basic, or OAuth2 POST with grant type `password`. The token holds what of the asked scopes
- * the identity may do now; asking for more is no error. It is for the service of our challenges alone: who asks for
- * another one, which Distribution's example of a token server would name as its audience, is refused.
+ * the identity may do now; asking for more is no error. It is for the service of our challenges, whatever `service`
+ * the request names: there is no other one here, and scripts write anything there.
  *
  * @see https://distribution.github.io/distribution/spec/auth/token/
  * @see https://distribution.github.io/distribution/spec/auth/oauth/
@@ -115,7 +115,6 @@ const unsupported = { code: "UNSUPPORTED", message: "the operation is unsupporte
 
 function readGet(request: IncomingMessage): Asked {
   const query = new URLSearchParams((request.url ?? "").split("?")[1] ?? "");
-  if (!isOurService(query)) return otherService;
   const login = parseBasic(request.headers.authorization ?? "");
   if (login === undefined) return { kind: "anonymous" };
   return { kind: "request", request: { login, scopes: query.getAll("scope") } };
@@ -132,7 +131,6 @@ async function readPost(request: IncomingMessage, withinMs: number): Promise<Ask
     return { kind: "refused", status: body.status, error: { code: "UNSUPPORTED", message: body.reason } };
   }
   const form = new URLSearchParams(body.bytes.toString("utf8"));
-  if (!isOurService(form)) return otherService;
   const grantType = form.get("grant_type");
   // A refresh token is never given out. 401 makes clients fall back to GET.
   if (grantType === "refresh_token") return { kind: "anonymous" };
@@ -143,18 +141,12 @@ async function readPost(request: IncomingMessage, withinMs: number): Promise<Ask
   return { kind: "request", request: { login: { username, password }, scopes: form.getAll("scope") } };
 }
 
-/** Nothing is said in place of it, or our own: clients repeat what the challenge says. */
-function isOurService(parameters: URLSearchParams): boolean {
-  return parameters.getAll("service").every((service) => service === "" || service === tokenService);
-}
-
-function badRequest(message: string): Asked {
-  return { kind: "refused", status: 400, error: { code: "UNSUPPORTED", message } };
-}
-
-const otherService = badRequest(`service has to be ${tokenService}`);
 /** @see https://www.rfc-editor.org/rfc/rfc6749#section-5.2 (unsupported_grant_type) */
-const otherGrantType = badRequest("grant_type has to be password");
+const otherGrantType: Asked = {
+  kind: "refused",
+  status: 400,
+  error: { code: "UNSUPPORTED", message: "grant_type has to be password" },
+};
 
 /** @see https://www.rfc-editor.org/rfc/rfc7617 */
 export function parseBasic(header: string): Login | undefined {

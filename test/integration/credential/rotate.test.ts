@@ -49,7 +49,7 @@ async function loginIn(namespace: string): Promise<Login | undefined> {
 /** Asks for a token as a container runtime does. @returns the status */
 async function logIn(namespace: string, { username, password }: Login): Promise<number> {
   const url = new URL("/auth/token", environment.file.registry.url);
-  url.searchParams.set("service", "slipway-registry");
+  url.searchParams.set("service", "slipway");
   url.searchParams.set("scope", `repository:${namespace}/app:pull`);
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   https

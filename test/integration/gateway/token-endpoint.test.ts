@@ -136,16 +136,13 @@ for (const { name, method, headers, want, ...rest } of malformed) {
 }
 
 const services = [
-  { name: "ours", values: ["slipway-registry"], want: 200 },
-  { name: "none", values: [], want: 200 },
-  { name: "an empty one", values: [""], want: 200 },
-  { name: "ours twice", values: ["slipway-registry", "slipway-registry"], want: 200 },
-  { name: "another one", values: ["registry.example.com"], want: 400 },
-  { name: "ours in another case", values: ["Slipway-Registry"], want: 400 },
-  { name: "ours and another one", values: ["slipway-registry", "registry.example.com"], want: 400 },
+  { name: "ours", values: ["slipway-registry"] },
+  { name: "none", values: [] },
+  { name: "another one", values: ["registry.example.com"] },
+  { name: "two", values: ["slipway-registry", "registry.example.com"] },
 ];
-for (const { name, values, want } of services) {
-  test(`a token for the service '${name}' is ${want} by GET and by POST`, async () => {
+for (const { name, values } of services) {
+  test(`a token is for our service where the request names ${name}`, async () => {
     const named = values.map((value): [string, string] => ["service", value]);
     const scope: [string, string] = ["scope", "repository:team-a/app:pull"];
     const query = new URLSearchParams([...named, scope]);
@@ -158,10 +155,8 @@ for (const { name, values, want } of services) {
       }),
     ];
     for (const { status, body } of answers) {
-      const { token, errors } = JSON.parse(body.toString()) as { token?: string; errors?: { code: string }[] };
-      assert.equal(status, want);
-      assert.equal(errors?.[0]?.code, want === 400 ? "UNSUPPORTED" : undefined);
-      if (want === 200) assert.equal(claimsOf(token ?? "").aud, "slipway-registry");
+      assert.equal(status, 200);
+      assert.equal(claimsOf((JSON.parse(body.toString()) as { token: string }).token).aud, "slipway-registry");
     }
   });
 }
