@@ -50,7 +50,7 @@ export async function startControlPlane(options: {
     ...(options.port === undefined ? {} : { securePort: options.port }),
     useExistingCluster: false,
     readyPollIntervalMs: 50,
-    startTimeoutMs: 60_000,
+    startTimeoutMs: 120_000,
     attachOutput: options.attachOutput ?? false,
   });
   try {

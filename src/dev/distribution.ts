@@ -1,5 +1,5 @@
+import { randomInt } from "node:crypto";
 import { request } from "node:http";
-import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { type Clock, systemClock } from "../clock.ts";
 import { SlipwayError } from "../errors.ts";
@@ -43,6 +43,9 @@ export async function startDistribution(options: {
   }
 }
 
+/** It takes a tenth of a second; a machine that is busy otherwise may take long. One that ends is noticed at once. */
+const startLimitMs = 60_000;
+
 async function startOn(address: string, options: Parameters<typeof startDistribution>[0]): Promise<Distribution> {
   const program = await startProgram({
     command: options.program,
@@ -50,22 +53,42 @@ async function startOn(address: string, options: Parameters<typeof startDistribu
     // Distribution 3 would try to send traces to a collector on loopback.
     env: { OTEL_TRACES_EXPORTER: "none", ...options.environment, REGISTRY_HTTP_ADDR: address },
     isReady: () => answers(address),
-    timeoutMs: options.timeoutMs ?? 10_000,
+    timeoutMs: options.timeoutMs ?? startLimitMs,
     clock: options.clock ?? systemClock,
   });
   return { address, url: `http://${address}`, program, stop: () => program.stop() };
 }
 
-/** A port of 127.0.0.1 that was free a moment ago. */
+/**
+ * Below where a kernel takes ports for connections and for listeners that name none (32768 and up on Linux): one that
+ * is free now is then not given to somebody else before it is used. Above are the NodePorts of Kubernetes.
+ *
+ * @see https://docs.kernel.org/networking/ip-sysctl.html (ip_local_port_range)
+ */
+const portRange = { from: 12_000, to: 30_000 };
+const portTries = 100;
+
+/**
+ * A port of 127.0.0.1 that was free a moment ago.
+ *
+ * @throws SlipwayError PROGRAM_FAILED where a hundred of them are taken
+ */
 export async function freePort(): Promise<number> {
+  for (let count = 0; count < portTries; count++) {
+    const port = randomInt(portRange.from, portRange.to);
+    if (await isFree(port)) return port;
+  }
+  throw new SlipwayError("PROGRAM_FAILED", `of ${portTries} ports of 127.0.0.1 none was free`);
+}
+
+async function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
+  const isBound = await new Promise<boolean>((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => resolve(true));
   });
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
+  if (isBound) await new Promise<void>((resolve) => server.close(() => resolve()));
+  return isBound;
 }
 
 /** Any HTTP answer counts: with authentication on, `/v2/` is 401. */
