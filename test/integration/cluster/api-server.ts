@@ -19,7 +19,7 @@ export type RealApiServer = {
   stop(): Promise<void>;
 };
 
-export const signal = AbortSignal.timeout(300_000);
+export const signal = AbortSignal.timeout(600_000);
 
 export async function startRealApiServer(): Promise<RealApiServer> {
   const programs = await findControlPlanePrograms({ env: process.env, announce: () => {} });

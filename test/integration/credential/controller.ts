@@ -45,7 +45,7 @@ export function createLeaderState(api: ClusterApi): LeaderState {
   const handlers: (() => void)[] = [];
 
   async function recompile(): Promise<void> {
-    const list = await api.list(resources.secrets, { namespace: "slipway-system" }, AbortSignal.timeout(10_000));
+    const list = await api.list(resources.secrets, { namespace: "slipway-system" }, AbortSignal.timeout(600_000));
     const secrets = new Map<string, KubernetesObject>(list.map((secret) => [secret.metadata.name, secret]));
     const result = compileCredentials({
       pullCredentials: Object.entries(specs).map(([name, spec]) => ({ kind: "valid", name, generation: 1, spec })),
@@ -147,7 +147,7 @@ export async function startController(
   const stop = new AbortController();
   const reflectors = [namespaces, pullSecrets, ...(pushSecrets === undefined ? [] : [pushSecrets])];
   const running = reflectors.map((reflector) => reflector.run(stop.signal));
-  await Promise.all(reflectors.map((reflector) => reflector.whenSynced(AbortSignal.timeout(20_000))));
+  await Promise.all(reflectors.map((reflector) => reflector.whenSynced(AbortSignal.timeout(600_000))));
   running.push(controller.run(stop.signal));
   return {
     progress,
@@ -171,7 +171,7 @@ export async function putSource(api: ClusterApi, name: string, content: string):
     type: "kubernetes.io/dockerconfigjson",
     data: { ".dockerconfigjson": encode(content) },
   };
-  await api.apply(resources.secrets, object, { force: true, signal: AbortSignal.timeout(10_000) });
+  await api.apply(resources.secrets, object, { force: true, signal: AbortSignal.timeout(600_000) });
 }
 
 /** A docker config with one login `u` for each registry. */

@@ -14,7 +14,7 @@ import { challenge, type RegistryEndpoint, startRegistryEndpoint } from "../../f
 import { manifestsFolder } from "../manifests/cluster.ts";
 import { eventually, startTestCluster, type TestCluster } from "./cluster.ts";
 
-const signal = AbortSignal.timeout(300_000);
+const signal = AbortSignal.timeout(600_000);
 const secrets = ["hush-1", "hush-2", "hush-3"];
 
 let cluster: TestCluster;

@@ -7,14 +7,13 @@ import { unlessMissing } from "../../../src/cluster/unless-missing.ts";
 import type { Condition } from "../../../src/config/condition.ts";
 import type { CredentialSourceSpec, PullCredentialStatus } from "../../../src/config/pull-credential.ts";
 import type { FakeApi } from "../../fake/api-server.ts";
-import { createNamespace, findSecret, passwordsOf, type TestCluster } from "./cluster.ts";
+import { createNamespace, findSecret, passwordsOf, type TestCluster, waitMs } from "./cluster.ts";
 import { dockerConfig } from "./controller.ts";
 import { type RunningLeader, within } from "./leader.ts";
 
 export const dockerConfigType = "kubernetes.io/dockerconfigjson";
 export const encode = (text: string) => Buffer.from(text).toString("base64");
 const signal = AbortSignal.timeout(900_000);
-const waitMs = 30_000;
 
 /** One row of the table in docs/credentials.md: what is there, what happens, what holds afterwards. */
 export type Row = {

@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { resources } from "../../../src/cluster/resource.ts";
 import { destroyNamespace, findSecret } from "./cluster.ts";
-import { within } from "./leader.ts";
 import { both, dockerConfigType, inStep, type Life, type Row, testRows } from "./life.ts";
+import { allowSecrets, refuseSecrets, secretsAreRefused } from "./refusal.ts";
 import { openStage } from "./stage.ts";
 
 const signal = AbortSignal.timeout(900_000);
-const policies = "/apis/admissionregistration.k8s.io/v1";
 const notYetServed = (life: Life) => life.createNamespace({ labels: { "slipway.dev/inject": "disabled" } });
 const serve = (life: Life) => life.label({ "slipway.dev/inject": "enabled" });
 
@@ -105,6 +104,7 @@ const rows: readonly Row[] = [
       const created = (await life.transport.json({ method: "POST", path: quotas, body, signal })) as object;
       const status = { ...spec, used: { secrets: "0" } };
       await life.transport.json({ method: "PUT", path: `${quotas}/none/status`, body: { ...created, status }, signal });
+      await secretsAreRefused(life, life.namespace);
       await serve(life);
     },
     async after(life) {
@@ -121,18 +121,14 @@ const rows: readonly Row[] = [
     name: "under an admission policy that refuses Secrets: told, tried again, and no other namespace waits for it",
     before: notYetServed,
     async event(life) {
-      await refuseSecrets(life);
+      await refuseSecrets(life, life.credential, life.namespace);
       await serve(life);
     },
     async after(life) {
       await life.isFailing("PolicyDenied");
       await life.isTold("PolicyDenied");
       await life.reachesAnother(both);
-      await life.transport.json({
-        method: "DELETE",
-        path: `${policies}/validatingadmissionpolicybindings/${life.credential}`,
-        signal,
-      });
+      await allowSecrets(life, life.credential);
       await life.holds(both);
       await life.isNotFailing();
     },
@@ -147,36 +143,5 @@ const rows: readonly Row[] = [
     },
   },
 ];
-
-/** A policy of somebody else; returns when it is in force. */
-async function refuseSecrets(life: Life): Promise<void> {
-  const metadata = { name: life.credential };
-  const create = (kind: string, spec: unknown) =>
-    life.transport.json({
-      method: "POST",
-      path: `${policies}/${kind.toLowerCase().replace(/y$/, "ies").replace(/g$/, "gs")}`,
-      body: { apiVersion: "admissionregistration.k8s.io/v1", kind, metadata, spec },
-      signal,
-    });
-  await create("ValidatingAdmissionPolicy", {
-    matchConstraints: {
-      resourceRules: [
-        { apiGroups: [""], apiVersions: ["v1"], operations: ["CREATE", "UPDATE"], resources: ["secrets"] },
-      ],
-    },
-    validations: [{ expression: `object.metadata.namespace != '${life.namespace}'`, message: "no Secrets here" }],
-  });
-  await create("ValidatingAdmissionPolicyBinding", {
-    policyName: life.credential,
-    validationActions: ["Deny"],
-  });
-  const probe = { metadata: { name: "probe", namespace: life.namespace }, type: "Opaque" };
-  await within(30_000, "the policy is in force", () =>
-    life.api.create(resources.secrets, probe, { dryRun: true, signal }).then(
-      () => undefined,
-      () => true,
-    ),
-  );
-}
 
 testRows("a namespace is", rows, openStage());

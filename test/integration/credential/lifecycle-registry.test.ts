@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { resources } from "../../../src/cluster/resource.ts";
-import { destroyNamespace, findSecret, passwordsOf } from "./cluster.ts";
+import { destroyNamespace, findSecret, passwordsOf, waitMs } from "./cluster.ts";
 import { dockerConfig } from "./controller.ts";
 import { within } from "./leader.ts";
 import { both, dockerConfigType, type Life, type Row, testRows } from "./life.ts";
@@ -11,7 +11,7 @@ const host = "builds.example.com:5000";
 
 /** The login of the local registry in the namespace's pull Secret, once there is one. */
 const loginOf = (life: Life, name = "slipway-pull") =>
-  within(30_000, `a login of ${host} in ${name}`, async () => {
+  within(waitMs, `a login of ${host} in ${name}`, async () => {
     const secret = await findSecret(life.api, life.namespace, name);
     const passwords = passwordsOf(secret);
     const { [host]: password, ...others } = passwords;
@@ -59,7 +59,7 @@ const rows: readonly Row[] = [
       life.source("one", dockerConfig({ [host]: "theirs", [`${host}/team`]: "theirs", "x.example.com": "new" })),
     async after(life) {
       await life.isReady("False", "LocalRegistryKey", /builds\.example\.com:5000 names the local registry/);
-      await within(30_000, "the other entry is there", async () => {
+      await within(waitMs, "the other entry is there", async () => {
         const { password, others } = await loginOf(life);
         assert.equal(password, life.notes.get("password"));
         assert.equal(others[`${host}/team`], undefined);
@@ -72,7 +72,7 @@ const rows: readonly Row[] = [
     before: withLogin,
     event: (life) => life.label({ row: null }),
     async after(life) {
-      await within(30_000, "the other logins have left", async () => {
+      await within(waitMs, "the other logins have left", async () => {
         const { password, others } = await loginOf(life);
         assert.equal(password, life.notes.get("password"));
         return Object.keys(pick(others)).length === 0 ? true : undefined;

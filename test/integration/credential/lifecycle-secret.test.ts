@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { waitMs } from "./cluster.ts";
 import { dockerConfig } from "./controller.ts";
+import { within } from "./leader.ts";
 import { both, dockerConfigType, encode, inStep, type Life, type Row, testRows } from "./life.ts";
 import { openStage } from "./stage.ts";
 
@@ -26,10 +28,12 @@ const rows: readonly Row[] = [
     event: (life) =>
       life.edit({ metadata: { annotations: { "slipway.dev/revision": "999999", "slipway.dev/content-hash": "x" } } }),
     async after(life) {
-      await life.reachesAnother(both);
+      await within(waitMs, "the annotations are put right", async () => {
+        const { annotations = {} } = (await isOurs(life)).metadata;
+        const { "slipway.dev/revision": revision, "slipway.dev/content-hash": hash } = annotations;
+        return revision !== "999999" && hash !== "x" ? true : undefined;
+      });
       await life.isNotFailing();
-      const { metadata } = await isOurs(life);
-      assert.notEqual(metadata.annotations?.["slipway.dev/revision"], "999999");
       await isSameObject(life, both);
     },
   },

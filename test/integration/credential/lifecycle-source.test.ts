@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { ApiError } from "../../../src/cluster/api.ts";
 import { resources } from "../../../src/cluster/resource.ts";
+import { waitMs } from "./cluster.ts";
 import { dockerConfig } from "./controller.ts";
 import { within } from "./leader.ts";
 import { both, inStep, type Life, type Row, testRows } from "./life.ts";
@@ -67,7 +69,7 @@ const rows: readonly Row[] = [
     event: changeSecond,
     async after(life) {
       await inPlace(life, secondChanged);
-      await within(30_000, "all are counted as synced", async () => {
+      await within(waitMs, "all are counted as synced", async () => {
         const { namespaces } = await life.status();
         return namespaces?.summary === "1/1" ? true : undefined;
       });
@@ -153,7 +155,7 @@ const rows: readonly Row[] = [
     event: (life) => life.api.delete(resources.pullCredentials, { name: life.credential }, { signal }),
     async after(life) {
       await life.isAbsent();
-      await within(30_000, "the object is gone", () =>
+      await within(waitMs, "the object is gone", () =>
         life.status().then(
           () => undefined,
           () => true,
@@ -163,23 +165,29 @@ const rows: readonly Row[] = [
   },
 ];
 
+function unlessConflict(error: unknown): undefined {
+  if (!(error instanceof ApiError && error.status === 409)) throw error;
+}
+
 /** As a CRD of another version may be: what is in `spec` is not looked at. */
 async function loosenSchema(life: Life): Promise<void> {
   const path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/pullcredentials.slipway.dev";
-  const crd = (await life.transport.json({ method: "GET", path, signal })) as {
-    spec: { versions: { schema: { openAPIV3Schema: { properties: Record<string, unknown> } } }[] };
-  };
-  const [version] = crd.spec.versions;
-  assert.ok(version !== undefined);
-  version.schema.openAPIV3Schema.properties.spec = { type: "object", "x-kubernetes-preserve-unknown-fields": true };
-  await life.transport.json({ method: "PUT", path, body: crd, signal });
+  await within(waitMs, "nobody else has changed the definition meanwhile", async () => {
+    const crd = (await life.transport.json({ method: "GET", path, signal })) as {
+      spec: { versions: { schema: { openAPIV3Schema: { properties: Record<string, unknown> } } }[] };
+    };
+    const [version] = crd.spec.versions;
+    assert.ok(version !== undefined);
+    version.schema.openAPIV3Schema.properties.spec = { type: "object", "x-kubernetes-preserve-unknown-fields": true };
+    return life.transport.json({ method: "PUT", path, body: crd, signal }).catch(unlessConflict);
+  });
   const probe = {
     apiVersion: "slipway.dev/v1alpha1",
     kind: "PullCredential",
     metadata: { name: "probe" },
     spec: { sources: [{ secretRef: { name: 7 } }] },
   };
-  await within(30_000, "the schema is loose", () =>
+  await within(waitMs, "the schema is loose", () =>
     life.api.create(resources.pullCredentials, probe, { dryRun: true, signal }).then(
       () => true,
       () => undefined,

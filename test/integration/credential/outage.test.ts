@@ -12,6 +12,7 @@ import {
   passwordsOf,
   startTestCluster,
   type TestCluster,
+  waitMs,
 } from "./cluster.ts";
 import { dockerConfig, putSource } from "./controller.ts";
 import { type LeaderSettings, type RunningLeader, startLeader, within } from "./leader.ts";
@@ -110,7 +111,7 @@ async function outlives(
   const [steady, lost] = [await newNamespace(), await newNamespace()];
   const leaders = settings.map((one) => startLeader(proxy.kubeconfig, one));
   const before = await changeSource();
-  for (const name of [steady, lost]) await within(30_000, `${name} is in step`, () => holds(name, before));
+  for (const name of [steady, lost]) await within(waitMs, `${name} is in step`, () => holds(name, before));
   const over = watchOver(steady);
   try {
     await disturb({ leaders, steady });
@@ -294,11 +295,11 @@ test("one of two replicas is cut off: the other leads, and nothing that it wrote
     const other = startLeader(behind.kubeconfig, { identity: "b" });
     proxy.use({ on: "*", fault: "hang" });
     proxy.cut();
-    await within(60_000, "the other leads", async () => {
+    await within(waitMs, "the other leads", async () => {
       const lease = await cluster.api.get(resources.leases, { namespace: "slipway-system", name: "slipway" }, signal);
       return (lease.spec as { holderIdentity: string }).holderIdentity === "b" ? true : undefined;
     });
-    await within(30_000, "it follows the source", async () => holds(steady, await changeSource()));
+    await within(waitMs, "it follows the source", async () => holds(steady, await changeSource()));
     proxy.drop("*");
     proxy.cut();
     await holds(steady, await changeSource());

@@ -50,7 +50,7 @@ after(async () => {
   assert.equal(existsSync(controlPlane.caFile), false);
 });
 
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(600_000);
 
 /** Follows one object by a watch until `isDone`, given undefined when it is gone. */
 async function follow(path: string, name: string, isDone: (object: unknown) => boolean): Promise<void> {

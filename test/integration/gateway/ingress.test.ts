@@ -79,7 +79,7 @@ describe("a real nginx in front of the gateway, as an Ingress has it", { skip },
           ({ status }) => status === 401,
           () => false,
         ),
-      timeoutMs: 10_000,
+      timeoutMs: 60_000,
       clock: systemClock,
     });
   });

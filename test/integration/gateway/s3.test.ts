@@ -41,7 +41,7 @@ async function startS3(folder: string): Promise<{ readonly url: string; readonly
         () => true,
         () => false,
       ),
-    timeoutMs: 10_000,
+    timeoutMs: 60_000,
     clock: systemClock,
   });
   return { url, server };

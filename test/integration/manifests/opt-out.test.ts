@@ -99,7 +99,7 @@ async function pullSecretsOf(namespace: string): Promise<readonly string[]> {
 }
 
 async function eventually(what: string, isSo: () => Promise<boolean>): Promise<void> {
-  const endMs = systemClock.monotonicMs() + 60_000;
+  const endMs = systemClock.monotonicMs() + 120_000;
   while (!(await isSo())) {
     assert.ok(systemClock.monotonicMs() < endMs, `waited in vain: ${what}`);
     await systemClock.sleep(20, new AbortController().signal);

@@ -27,7 +27,7 @@ import { issueAuthority, issueLeaf } from "../../../src/tls/issue.ts";
 import { type RegistryEndpoint, startRegistryEndpoint } from "../../fake/registry-endpoint.ts";
 import { createNamespace, eventually, startTestCluster, type TestCluster } from "../credential/cluster.ts";
 
-const signal = AbortSignal.timeout(300_000);
+const signal = AbortSignal.timeout(600_000);
 const log = createLog({ level: "silent" });
 const host = "registry.example.com";
 

@@ -18,7 +18,7 @@ import { RegistryError } from "../../../src/registry/registry-error.ts";
 import { startTestCluster, type TestCluster } from "../credential/cluster.ts";
 import { manifestsFolder } from "../manifests/cluster.ts";
 
-const signal = AbortSignal.timeout(300_000);
+const signal = AbortSignal.timeout(600_000);
 const account = "system:serviceaccount:slipway-contract:contract-check";
 const groups = ["system:serviceaccounts", "system:serviceaccounts:slipway-contract"];
 const password = "hush";

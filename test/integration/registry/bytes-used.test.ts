@@ -10,7 +10,7 @@ import { createRegistryClient, pushImage, pushLogin } from "../gateway/registry-
 
 const program = await findDistribution();
 const skip = program === undefined ? "no program `registry` (CNCF Distribution 3.1) on PATH" : false;
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(600_000);
 
 test("serve learns from the gateway's stream what Distribution has stored", { skip }, async (t) => {
   const certificates = await issueCertificates();

@@ -18,7 +18,7 @@ import {
 } from "../gateway/harness.ts";
 import { pushSmallImage } from "./distribution.ts";
 
-const signal = AbortSignal.timeout(30_000);
+const signal = AbortSignal.timeout(600_000);
 const serveUser = "system:serviceaccount:slipway-system:serve";
 
 describe("client and catalogue through the gateway, before CNCF Distribution", () => {

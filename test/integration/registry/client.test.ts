@@ -8,7 +8,7 @@ import { readListing } from "../../../src/registry/listing.ts";
 import { startBreakingProxy } from "../../fake/breaking-proxy.ts";
 import { type BareRegistry, blobOf, clientOf, pushSmallImage, startBareRegistry } from "./distribution.ts";
 
-const signal = AbortSignal.timeout(120_000);
+const signal = AbortSignal.timeout(600_000);
 const mebibyte = 1024 * 1024;
 
 describe("the client against CNCF Distribution", () => {

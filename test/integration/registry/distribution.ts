@@ -65,7 +65,7 @@ export function digestOf(bytes: Buffer): string {
 
 /** Pushes an image of one random layer. @returns its manifest */
 export async function pushSmallImage(client: RegistryClient, repository: string, tag: string): Promise<Manifest> {
-  const signal = AbortSignal.timeout(60_000);
+  const signal = AbortSignal.timeout(600_000);
   const config = Buffer.from(JSON.stringify({ architecture: "amd64", os: "linux", config: {} }));
   const layer = randomBytes(512);
   for (const bytes of [config, layer]) await client.uploadBlob(repository, blobOf(bytes), { signal });

@@ -10,7 +10,7 @@ import type { RegistryClient } from "../../../src/registry/client.ts";
 import { writeDockerArchive, writeOciLayout } from "../../fake/image-folder.ts";
 import { type BareRegistry, clientOf, startBareRegistry } from "./distribution.ts";
 
-const signal = AbortSignal.timeout(120_000);
+const signal = AbortSignal.timeout(600_000);
 const call = promisify(execFile);
 
 function collector() {

@@ -16,7 +16,7 @@ const [program, versitygw] = [await findDistribution(), await findProgram("versi
 const missing =
   program === undefined ? "registry (CNCF Distribution 3.1)" : versitygw === undefined ? "versitygw" : undefined;
 const skip = missing === undefined ? false : `no program ${missing} on PATH`;
-const signal = AbortSignal.timeout(120_000);
+const signal = AbortSignal.timeout(600_000);
 const keys = { access: "slipway-test", secret: "slipway-test-secret" };
 
 describe("the write by which S3 storage is judged, against a real S3 server", { skip }, () => {
@@ -38,7 +38,7 @@ describe("the write by which S3 storage is judged, against a real S3 server", { 
           () => true,
           () => false,
         ),
-      timeoutMs: 10_000,
+      timeoutMs: 60_000,
       clock: systemClock,
     });
   });
