@@ -41,9 +41,10 @@ export type CountedTransport = {
 const log = createLog({ level: "silent" });
 const signal = AbortSignal.timeout(900_000);
 
-export async function startTestCluster(): Promise<TestCluster> {
+/** @param options.port of the API server, for one that is to come back there; any free one unless given */
+export async function startTestCluster(options: { readonly port?: number } = {}): Promise<TestCluster> {
   const programs = await findControlPlanePrograms({ env: process.env, announce: () => undefined });
-  const controlPlane = await startControlPlane({ programs });
+  const controlPlane = await startControlPlane({ programs, ...options });
   const open = (kubeconfig: string) =>
     createTransport({ kubeconfig, clock: systemClock, random: Math.random, log, metrics: new Registry() });
   const transport = open(controlPlane.kubeconfigPath);
