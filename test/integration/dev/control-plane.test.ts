@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -55,21 +54,17 @@ const signal = AbortSignal.timeout(600_000);
 /** Follows one object by a watch until `isDone`, given undefined when it is gone. */
 async function follow(path: string, name: string, isDone: (object: unknown) => boolean): Promise<void> {
   const query = { watch: "1", fieldSelector: `metadata.name=${name}` };
-  const ended = new AbortController();
-  const watch = await transport.stream({ method: "GET", path, query, signal: AbortSignal.any([signal, ended.signal]) });
+  const watch = await transport.stream({ method: "GET", path, query, signal });
   let text = "";
-  watch.setEncoding("utf8").on("error", () => {});
-  for (;;) {
-    const [chunk] = await once(watch, "data", { signal });
+  for await (const chunk of watch.setEncoding("utf8")) {
     text += chunk;
     const lines = text.split("\n");
     text = lines.pop() ?? "";
     for (const { type, object } of lines.map((line) => JSON.parse(line))) {
-      if (!isDone(type === "DELETED" ? undefined : object)) continue;
-      ended.abort();
-      return;
+      if (isDone(type === "DELETED" ? undefined : object)) return;
     }
   }
+  assert.fail(`the watch of ${path} ended before ${name} was so`);
 }
 
 async function createNamespace(name: string): Promise<void> {

@@ -109,7 +109,8 @@ describe("certificates on a real API server", () => {
     assert.ok(isIssuedBy(secretValue(token, "tls.crt"), secretValue(await read("slipway-token-ca"), "ca.crt")));
     const encoded = Buffer.from(ca).toString("base64");
     await until(async () => ((await caBundles()).every((each) => each === encoded) ? true : undefined));
-    const map = await server.api.get(configMaps, { namespace: nodeNamespace, name: "slipway-ca" }, signal);
+    const address = { namespace: nodeNamespace, name: "slipway-ca" };
+    const map = await until(() => server.api.get(configMaps, address, signal));
     assert.equal((map.data as Record<string, string>)["ca.crt"], ca);
   });
 

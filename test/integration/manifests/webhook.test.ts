@@ -96,11 +96,11 @@ async function createDefaultAccount(namespace: string): Promise<void> {
 
 /** A changed configuration reaches the API server's cache a moment later: probes until a call arrives. */
 async function webhookIsInForce(): Promise<void> {
-  for (let attempt = 0; attempt < 500; attempt++) {
+  const endMs = performance.now() + 120_000;
+  while (webhook.seen.length === 0) {
+    assert.ok(performance.now() < endMs, "the webhook was not called within two minutes");
     await cluster.send({ method: "POST", path: "/api/v1/namespaces/opted-in/pods?dryRun=All", body: pod("probe") });
-    if (webhook.seen.length > 0) return;
   }
-  assert.fail("the webhook was not called within 500 requests");
 }
 
 type PodOptions = { readonly spec?: object; readonly labels?: Record<string, string> };

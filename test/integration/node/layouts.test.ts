@@ -9,6 +9,7 @@ import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { systemClock } from "../../../src/clock.ts";
 import type { LocalRegistrySpec } from "../../../src/config/local-registry.ts";
+import { freePort } from "../../../src/dev/distribution.ts";
 import { createNodeRoute } from "../../../src/http/node-route.ts";
 import { createLog } from "../../../src/log.ts";
 import { planAccess } from "../../../src/node/access-plan.ts";
@@ -52,7 +53,7 @@ const layouts = [
 ] as const;
 
 /** Not the agent's own, which another test may listen on. */
-const loopbackPort = 17_443;
+const loopbackPort = await freePort();
 const crio = "/etc/containers/registries.conf.d";
 
 /** The agent as its own process, with the mounts and settings of the overlay, on a host that is a folder. */

@@ -16,8 +16,9 @@ test("serve learns from the gateway's stream what Distribution has stored", { sk
   const certificates = await issueCertificates();
   const store = await startStore(program ?? "", certificates.tokenCa);
   const storeDirectory = `${store.folder}/data`;
-  const clock = createManualClock(Date.now());
-  const needs = { clock, storeDirectory };
+  const clock = createManualClock();
+  // Tokens are dated by the true time, from which Distribution allows a minute.
+  const needs = { clock: { ...clock, nowMs: systemClock.nowMs }, storeDirectory };
   const gateway = await startGateway({ distributionUrl: store.url, certificates, needs });
   const client = createRegistryClient(gateway);
   const claims = {
@@ -79,8 +80,8 @@ test("serve learns from the gateway's stream what Distribution has stored", { sk
 test("storage that cannot be measured is unknown, and the gateway goes on", { skip }, async (t) => {
   const certificates = await issueCertificates();
   const store = await startStore(program ?? "", certificates.tokenCa);
-  const clock = createManualClock(Date.now());
-  const needs = { clock, storeDirectory: `${store.folder}/elsewhere` };
+  const clock = createManualClock();
+  const needs = { clock: { ...clock, nowMs: systemClock.nowMs }, storeDirectory: `${store.folder}/elsewhere` };
   const gateway = await startGateway({ distributionUrl: store.url, certificates, needs });
   const client = createRegistryClient(gateway);
   t.after(async () => {

@@ -7,6 +7,7 @@ import { createCatalogue } from "../../../src/registry/catalogue.ts";
 import { createCatalogueFeed } from "../../../src/registry/catalogue-feed.ts";
 import { createRegistryClient, type RegistryClient } from "../../../src/registry/client.ts";
 import { checkStorage } from "../../../src/registry/storage-check.ts";
+import { createManualClock } from "../../fake/clock.ts";
 import {
   adminLogin,
   type Certificates,
@@ -45,10 +46,8 @@ describe("client and catalogue through the gateway, before CNCF Distribution", (
     return createRegistryClient({ origin, ca: () => ca, login: () => login, clock: systemClock, random: Math.random });
   }
 
-  async function until(holds: () => boolean): Promise<number> {
-    const startedAtMs = systemClock.monotonicMs();
+  async function until(holds: () => boolean): Promise<void> {
     while (!holds()) await systemClock.sleep(5, signal);
-    return systemClock.monotonicMs() - startedAtMs;
   }
 
   test("the admin's login pushes, lists and deletes by the token flow", async () => {
@@ -69,7 +68,9 @@ describe("client and catalogue through the gateway, before CNCF Distribution", (
     assert.deepEqual(await checkStorage(client, signal), { kind: "writable" });
   });
 
-  test("what is pushed and deleted is in the catalogue within a second", async (t) => {
+  test("what is pushed and deleted is in the catalogue at once: no look of ours has to come first", async (t) => {
+    // Nothing that serve waits for comes about while its clock stands still: no poll, no listing.
+    const clock = createManualClock();
     await pushSmallImage(client, "demo/before", "1");
     const claims = { sub: serveUser, aud: [gatewayAudience], exp: Math.floor(systemClock.nowMs() / 1_000) + 600 };
     const token = [{ alg: "none" }, claims, {}]
@@ -83,7 +84,7 @@ describe("client and catalogue through the gateway, before CNCF Distribution", (
       audiences: [gatewayAudience],
       extra: {},
     });
-    const catalogue = createCatalogue({ clock: systemClock });
+    const catalogue = createCatalogue({ clock });
     const feed = createCatalogueFeed({
       catalogue,
       endpoints: () => [new URL(gateway.url).host],
@@ -94,7 +95,7 @@ describe("client and catalogue through the gateway, before CNCF Distribution", (
         ca: () => gateway.ca,
         token: async () => token,
       },
-      clock: systemClock,
+      clock,
       random: Math.random,
       log: createLog({ level: "silent" }),
     });
@@ -108,8 +109,8 @@ describe("client and catalogue through the gateway, before CNCF Distribution", (
     assert.equal(catalogue.has("demo/before", "1", undefined), true);
     assert.deepEqual(feed.generations(), new Set([1]));
     const manifest = await pushSmallImage(client, "demo/after", "1");
-    assert.ok((await until(() => catalogue.has("demo/after", "1", manifest.digest) === true)) < 1_000);
+    await until(() => catalogue.has("demo/after", "1", manifest.digest) === true);
     await client.deleteManifest("demo/after", manifest.digest, signal);
-    assert.ok((await until(() => catalogue.has("demo/after", "1", undefined) === false)) < 1_000);
+    await until(() => catalogue.has("demo/after", "1", undefined) === false);
   });
 });
