@@ -188,7 +188,8 @@ describe("the cost of an image does not grow with the rules", () => {
           for (let round = 0; round < 300; round++) ask(rules);
         });
       });
-      assert.ok(many < few * 2, `${few} ms and ${many} ms`);
+      // A look at each rule would take a thousand times as long.
+      assert.ok(many < few * 10, `${few} ms and ${many} ms`);
     });
   }
 });

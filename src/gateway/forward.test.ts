@@ -108,7 +108,7 @@ test("a client that stops sending is told so, and its upload does not look compl
       incoming.resume();
       incoming.once("close", () => broken.resolve(!incoming.complete));
     },
-    { idleMs: 50, answerMs: 10_000 },
+    { idleMs: 50, answerMs: 60_000 },
   );
   const sent = request(url, { method: "PUT", headers: { "content-length": 100 }, agent: false });
   sent.once("error", () => undefined);
@@ -138,9 +138,9 @@ test("a client that leaves in the middle of a fault ends its exchange", async (t
 });
 
 test("an answer may take longer than a client may pause", async (t) => {
-  const { url } = await front(t, (_incoming, response) => void setTimeout(() => response.end("committed"), 150), {
-    idleMs: 50,
-    answerMs: 10_000,
+  const { url } = await front(t, (_incoming, response) => void setTimeout(() => response.end("committed"), 900), {
+    idleMs: 300,
+    answerMs: 60_000,
   });
   assert.equal(await (await fetch(url, { method: "PUT", body: "x" })).text(), "committed");
 });

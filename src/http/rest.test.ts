@@ -64,7 +64,9 @@ test("who wants one answer alone is told the end with it where the request has e
 
 test("a request that ends after its answer leaves the connection as it is", async (t) => {
   const limitMs = 200;
-  const port = await serve(t, limitMs);
+  let read = Promise.withResolvers<void>();
+  const port = await serve(t, limitMs, (incoming) => incoming.once("end", () => read.resolve()));
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   t.after(() => agent.destroy());
   const sockets = new Set<unknown>();
@@ -75,8 +77,10 @@ test("a request that ends after its answer leaves the connection as it is", asyn
     const [answer] = (await once(sent, "response")) as [IncomingMessage];
     sent.end("y");
     assert.equal((await answer.toArray()).join(""), "no");
-    // Long enough for a timer that was left behind to cut the connection.
-    await new Promise((resolve) => setTimeout(resolve, limitMs * 1.5));
+    await read.promise;
+    read = Promise.withResolvers<void>();
+    // A timer that was left behind would cut the connection now.
+    t.mock.timers.tick(limitMs);
   }
   assert.equal(sockets.size, 1);
 });

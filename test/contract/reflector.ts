@@ -237,7 +237,7 @@ async function open(
       await running;
     };
     t.after(stop);
-    await reflector.whenSynced(AbortSignal.timeout(20_000));
+    await reflector.whenSynced(AbortSignal.timeout(60_000));
     return stop;
   };
   return { world, reflector, changes, run };
