@@ -4,6 +4,7 @@ import http, { type IncomingMessage, type RequestListener } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import { challenge, type RegistryEndpoint, startRegistryEndpoint } from "../../test/fake/registry-endpoint.ts";
+import { freePort } from "../dev/distribution.ts";
 import { createLog } from "../log.ts";
 import { createLoopbackProxy } from "./loopback-proxy.ts";
 import type { OrderedRegistry } from "./protocol.ts";
@@ -24,15 +25,6 @@ function ordered(
     checkLogin: null,
     ...fields,
   };
-}
-
-/** A port that is free on 127.0.0.1 and ::1 at the moment. */
-async function freePort(): Promise<number> {
-  const { promise, resolve } = Promise.withResolvers<number>();
-  const server = createServer().listen(0, "127.0.0.1", () => resolve((server.address() as AddressInfo).port));
-  const port = await promise;
-  await new Promise((done) => server.close(done));
-  return port;
 }
 
 async function started(t: TestContext, listener: RequestListener = challenge, fields?: Partial<OrderedRegistry>) {

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { lstat, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { type NodeAccessHarness, nodeAccessContract } from "../../test/contract/node-access.ts";
 import { challenge, type RegistryEndpoint, startRegistryEndpoint } from "../../test/fake/registry-endpoint.ts";
+import { freePort } from "../dev/distribution.ts";
 import { createLog } from "../log.ts";
 import { type Disk, nodeDisk } from "./disk.ts";
 import { createDropIn } from "./drop-in.ts";
@@ -73,15 +74,6 @@ async function openHostsToml(t: TestContext, disk: Disk = nodeDisk, config: stri
     config: { mounted: join(root, "config.toml"), path: "/etc/containerd/config.toml" },
   });
   return { strategy, root, snapshot: async () => ({ files: await filesBelow(root) }) };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const port = await new Promise<number>((resolve) => {
-    server.listen(0, "127.0.0.1", () => resolve((server.address() as AddressInfo).port));
-  });
-  await new Promise((done) => server.close(done));
-  return port;
 }
 
 function listens(port: number): Promise<boolean> {
