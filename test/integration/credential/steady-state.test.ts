@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { systemClock } from "../../../src/clock.ts";
 import { resources } from "../../../src/cluster/resource.ts";
+import { createFastClock } from "../../fake/clock.ts";
 import { compiledRegistry } from "../../fake/compiled.ts";
 import { applyTypes, createNamespace, eventually, startTestCluster, type TestCluster, waitMs } from "./cluster.ts";
 import {
@@ -81,15 +82,15 @@ test("the whole of serve, started anew with 1,000 namespaces in step, lists each
   const signal = AbortSignal.timeout(600_000);
   const spec = { sources: [{ secretRef: { name: "one" } }] };
   await cluster.api.create(resources.pullCredentials, { metadata: { name: "a" }, spec }, { signal });
-  const before = startLeader(cluster.kubeconfigPath);
+  const before = startLeader(cluster.kubeconfigPath, { clock: createFastClock(5) });
   await areSynced(before);
+  await hasListedPods(before);
   await isQuiet(before, 3_000);
   await before.stop();
 
   const restarted = startLeader(cluster.kubeconfigPath);
   await areSynced(restarted);
-  // Ten seconds after a start comes the last thing of it, the look at pods that cannot pull.
-  await within(waitMs, "pods were listed", () => restarted.lists.find((path) => path === "/api/v1/pods"));
+  await hasListedPods(restarted);
   await isQuiet(restarted, 2_000);
   await restarted.stop();
   assert.deepEqual(restarted.writes, []);
@@ -109,6 +110,10 @@ const areSynced = (leader: RunningLeader) =>
     const text = await leader.metrics.getSingleMetricAsString("slipway_credentials_namespaces");
     return text.includes(`{state="synced"} ${total}`) ? true : undefined;
   });
+
+/** Ten seconds after a start comes the last thing of it, the look at pods that cannot pull. */
+const hasListedPods = (leader: RunningLeader) =>
+  within(waitMs, "pods were listed", () => leader.lists.find((path) => path === "/api/v1/pods"));
 
 const isQuiet = (leader: RunningLeader, durationMs: number) =>
   within(waitMs, `nothing is written for ${durationMs} ms`, async () => {
