@@ -46,6 +46,8 @@ export type DevOptions = {
   readonly announce: (line: string) => void;
   /** Of serve and the gateway. */
   readonly log: Log;
+  /** Of serve's looks at pull Secrets inside admission, as in ensure.ts. */
+  readonly ensureLimitMs?: number;
 };
 
 /** The content of dev.json: how any tool reaches this environment. All paths are absolute. */
@@ -68,14 +70,15 @@ export type DevEnvironment = {
   stop(): Promise<void>;
 };
 
-const readyTimeoutMs = 60_000;
+/** It takes seconds; a machine that is busy otherwise may take long. */
+const readyTimeoutMs = 180_000;
 
 /**
  * Starts everything in this process and its children: kube-apiserver and etcd, Distribution, serve and the gateway, as
  * the accounts that they have in a cluster and with their rights. Resolves when LocalRegistry is Ready, which includes
  * that the API server reaches the webhook.
  *
- * @throws SlipwayError as programs.ts and control-plane.ts; DEV_NOT_READY when it does not become ready in a minute.
+ * @throws SlipwayError as programs.ts and control-plane.ts; DEV_NOT_READY when it does not become ready in three minutes.
  *   What was started has been stopped then.
  */
 export async function startDevEnvironment(options: DevOptions): Promise<DevEnvironment> {
@@ -145,6 +148,7 @@ async function start(
         defaults: true,
         credentialFiles: join(folder, "credentials"),
         keyGraceMs: 2_000, // no kubelet here, whose mounted Secrets would lag
+        ensureLimitMs: options.ensureLimitMs,
         serveNames: [],
       },
       log,

@@ -40,6 +40,8 @@ export type ServeOptions = Omit<LeaderOptions, "images"> & {
   readonly image: string | undefined;
   readonly registryImage: string;
   readonly gatewayToken: () => Promise<string>;
+  /** How long a look at a pull Secret inside admission may take, see ensure.ts. */
+  readonly ensureLimitMs?: number | undefined;
 };
 
 /** Where a running serve listens, and whether it is ready: for whoever runs it in its own process. */
@@ -88,6 +90,7 @@ export async function runServe(
     selection: options.selection,
     gatewayToken: options.gatewayToken,
     events,
+    ensureLimitMs: options.ensureLimitMs,
     clock,
     random,
     log,

@@ -49,6 +49,8 @@ export type ReplicaNeeds = {
   /** serve's own token for the gateway's stream, read anew at each connection. */
   readonly gatewayToken: () => Promise<string>;
   readonly events: EventRecorder;
+  /** See ensure.ts. */
+  readonly ensureLimitMs?: number | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -166,6 +168,7 @@ export function createServeReplica(needs: ReplicaNeeds) {
     readCompiled: async (signal) =>
       readCompiled(await api.get(resources.secrets, { namespace, name: compiledSecretName }, signal)),
     selection,
+    limitMs: needs.ensureLimitMs,
     clock,
     log,
     metrics,

@@ -18,7 +18,7 @@ import type { ApplyOutcome, SecretWriter } from "./secret-writer.ts";
 import { isOptedIn, type NamespaceSelection } from "./selection.ts";
 
 export type EnsureRequest = {
-  /** Clock.monotonicMs at which the caller has to go on; 800 ms after the look began at the latest in any case. */
+  /** Clock.monotonicMs at which the caller has to go on; `limitMs` after the look began at the latest. */
   readonly deadlineMs: number;
   /** Only say what is known: nothing is read from the API, nothing written. */
   readonly dryRun: boolean;
@@ -47,12 +47,14 @@ export type EnsureNeeds = {
    */
   readonly readCompiled: (signal: AbortSignal) => Promise<Compiled | undefined>;
   readonly selection: NamespaceSelection;
+  /** How long one look may take in all; 800 unless given. */
+  readonly limitMs?: number | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Registry;
 };
 
-const inlineLimitMs = 800;
+const defaultLimitMs = 800;
 /** One read of the compiled state serves all namespaces; one that hangs must not cost others their time. */
 const compiledPatienceMs = 100;
 
@@ -65,12 +67,12 @@ type Wanted = { readonly name: string; readonly namespace: ObservedNamespace; re
  * than what is there; whatever cannot be settled in time leaves the pod without rewriting and blocks nothing.
  */
 export function createSecretEnsure(needs: EnsureNeeds): SecretEnsure {
-  const { namespaces, pullSecrets, compiled, selection, clock, log } = needs;
+  const { namespaces, pullSecrets, compiled, selection, clock, log, limitMs = defaultLimitMs } = needs;
   const memory = createEnsureMemory({ clock, namespaces, pullSecrets });
   const flights = new Map<string, Promise<SecretState>>();
   const meter = createMeter(needs.metrics);
   const readNewest = createSharedRead({
-    read: () => withDeadline(clock, inlineLimitMs, new AbortController().signal, needs.readCompiled),
+    read: () => withDeadline(clock, limitMs, new AbortController().signal, needs.readCompiled),
     patienceMs: compiledPatienceMs,
     clock,
   });
@@ -135,9 +137,9 @@ export function createSecretEnsure(needs: EnsureNeeds): SecretEnsure {
   async function flight(name: string): Promise<SecretState> {
     const stop = new AbortController();
     const began = clock.monotonicMs();
-    const timer = clock.sleep(inlineLimitMs, stop.signal).then(() => {
+    const timer = clock.sleep(limitMs, stop.signal).then(() => {
       stop.abort();
-      return unavailable(`it could not be looked at in ${inlineLimitMs} ms`);
+      return unavailable(`it could not be looked at in ${limitMs} ms`);
     });
     timer.catch(() => undefined); // the look was faster, which ends the timer
     const look = lookAndWrite(name, stop.signal).catch((error: unknown) => {
