@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Agent, request } from "node:https";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
 import { startControlPlane } from "../../../src/dev/control-plane.ts";
@@ -58,7 +59,10 @@ export async function startTestCluster(
     runToEnd({ command: programs.kubectl, args: ["--kubeconfig", controlPlane.kubeconfigPath, ...args] });
   const agent = new Agent({ keepAlive: true, ...clientCertificate(controlPlane.adminKubeconfig) });
   try {
-    if (overlay !== undefined) await kubectl(["apply", "-k", `${manifestsFolder}/${overlay}`]);
+    if (overlay !== undefined) {
+      await kubectl(["apply", "-k", `${manifestsFolder}/${overlay}`]);
+      await typesAreServed((path) => send(controlPlane.url, agent, { method: "GET", path }));
+    }
   } catch (error) {
     await controlPlane.stop();
     throw error;
@@ -73,6 +77,28 @@ export async function startTestCluster(
       await controlPlane.stop();
     },
   };
+}
+
+/** A custom resource is served, and found by kubectl, a moment after its definition was created. */
+async function typesAreServed(get: (path: string) => Promise<Answer>): Promise<void> {
+  const { body } = await get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions");
+  for (const { spec } of body.items) {
+    const group = `/apis/${spec.group}/${spec.versions[0].name}`;
+    await until(`${spec.names.plural} are served`, async () => {
+      const { body: discovery } = await get(group);
+      const isKnown = discovery.resources?.some(({ name }: { name: string }) => name === spec.names.plural);
+      return isKnown === true && (await get(`${group}/${spec.names.plural}`)).status === 200;
+    });
+  }
+}
+
+/** Looks again until it is so. @throws when it is not within two minutes, which a busy machine may need */
+export async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
+  const endMs = performance.now() + 120_000;
+  while (!(await isSo())) {
+    if (performance.now() > endMs) throw new Error(`waited in vain: ${what}`);
+    await delay(20);
+  }
 }
 
 function clientCertificate(kubeconfig: string): { ca: Buffer; cert: Buffer; key: Buffer } {
