@@ -10,6 +10,7 @@ import { certificateNames, isIssuedBy, isPair, readBundle } from "../../../src/t
 import { createCertificateKeeper } from "../../../src/tls/keeper.ts";
 import { createBundlePublisher } from "../../../src/tls/publish.ts";
 import { secretValue } from "../../../src/tls/secret-data.ts";
+import { createFastClock } from "../../fake/clock.ts";
 import { createHandMadeAuthority } from "../../fake/hand-made-authority.ts";
 import { type RealApiServer, signal, startRealApiServer } from "../cluster/api-server.ts";
 
@@ -37,7 +38,7 @@ describe("two leaders at once, each with a cache of its own", () => {
   async function startKeeper(which: number): Promise<readonly Promise<unknown>[]> {
     const { api, transport } = server;
     const [log, metrics] = [createLog({ level: "silent" }), new Registry()];
-    const shared = { clock: systemClock, random: Math.random, log, metrics };
+    const shared = { clock: createFastClock(5), random: Math.random, log, metrics };
     const store = createReflector({ ...shared, transport, resource: secrets, namespace: systemNamespace });
     const publisher = createBundlePublisher({ api });
     const keeper = createCertificateKeeper({
@@ -74,7 +75,7 @@ describe("two leaders at once, each with a cache of its own", () => {
   async function untilQuiet(): Promise<void> {
     for (let before: readonly string[] = []; ; ) {
       const seen = [...passes];
-      // A pass that changes nothing is followed by the next one 5 s later, since a new CA has yet to spread.
+      // A pass that changes nothing is followed by the next one 5 s later, of a faster clock, since a new CA has yet to spread.
       while (passes.some((count, which) => count <= (seen[which] ?? 0))) await systemClock.sleep(100, signal);
       const now = await versions();
       if (now.length >= 5 && now.join() === before.join()) return;
