@@ -250,12 +250,20 @@ describe("content", () => {
   });
 
   test("a registry that falls silent on a kept connection is not asked again", async (t) => {
+    const silent = Promise.withResolvers<void>();
     const { port, seen } = await wire(t, (socket, _request, index) => {
       if (index === 0) socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+      else silent.resolve();
     });
-    const { url } = await front(t, port, { idleMs: 10_000, answerMs: 50 });
+    const answerMs = 50;
+    const { url } = await front(t, port, { idleMs: 10_000, answerMs });
+    // The limit is over when the test says so, and not while the first answer is under way.
+    t.mock.timers.enable({ apis: ["setTimeout"] });
     assert.equal(await (await fetch(url)).text(), "ok");
-    assert.equal((await fetch(url)).status, 502);
+    const second = fetch(url);
+    await silent.promise;
+    t.mock.timers.tick(answerMs);
+    assert.equal((await second).status, 502);
     assert.deepEqual(seen, { connections: 1, requests: 2 });
   });
 
