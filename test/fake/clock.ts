@@ -22,8 +22,14 @@ export function createManualClock(epochMs = Date.UTC(2030, 0, 1)): ManualClock {
   const sleepers = new Set<Sleeper>();
   const watchers = new Set<() => void>();
 
-  const next = (untilMs: number): Sleeper | undefined =>
-    [...sleepers].filter((sleeper) => sleeper.atMs <= untilMs).sort((a, b) => a.atMs - b.atMs)[0];
+  /** The earliest; of several the one that has slept longest. */
+  const next = (untilMs: number): Sleeper | undefined => {
+    let found: Sleeper | undefined;
+    for (const sleeper of sleepers) {
+      if (sleeper.atMs <= untilMs && (found === undefined || sleeper.atMs < found.atMs)) found = sleeper;
+    }
+    return found;
+  };
 
   return {
     nowMs: () => nowMs + offsetMs,
