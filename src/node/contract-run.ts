@@ -39,7 +39,8 @@ export type ContractFinding =
 /** Kubelet tries about three times within it: at once, after ten and after thirty seconds. */
 const patienceMs = 45_000;
 const lookMs = 500;
-const cleanupMs = 3_000;
+/** At a stop the next leader tidies up; a slow API server is no reason to leave anything. */
+const cleanupMs = { stopping: 3_000, working: 30_000 } as const;
 
 /** One contract check of one node: push, pull there by the same name, see another namespace refused, clean up. */
 export type ContractRun = (node: string, target: ContractTarget, signal: AbortSignal) => Promise<ContractFinding>;
@@ -91,16 +92,22 @@ export function createContractRun(needs: {
       if (!(error instanceof ApiError)) throw error;
       return { kind: "waiting", words: `Pod ${namespace}/${name}: ${error.message}` };
     } finally {
-      await cleanUp(`Pod ${namespace}/${name}`, (signal) =>
-        api.delete(resources.pods, { namespace, name }, { signal }).catch(unlessGone),
+      await cleanUp(
+        `Pod ${namespace}/${name}`,
+        (signal) => api.delete(resources.pods, { namespace, name }, { signal }).catch(unlessGone),
+        until.signal,
       );
     }
   }
 
   /** At a stop, too, within its own time. What stays is found by the label at the next start. */
-  async function cleanUp(what: string, work: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
+  async function cleanUp(
+    what: string,
+    work: (signal: AbortSignal) => Promise<unknown>,
+    check: AbortSignal,
+  ): Promise<void> {
     try {
-      await work(AbortSignal.timeout(cleanupMs));
+      await work(AbortSignal.timeout(check.aborted ? cleanupMs.stopping : cleanupMs.working));
     } catch (error) {
       log.warn({ err: error }, `${what} of a contract check is left; ${place.leftovers}`);
     }
@@ -151,8 +158,10 @@ export function createContractRun(needs: {
       if (!(error instanceof RegistryError)) throw error;
       return undecided("the registry did not take the image of the check, or lost it", error.message);
     } finally {
-      await cleanUp(`${repository}:${tag}`, (limit) =>
-        registry.deleteManifest(repository, image.manifest.digest, limit),
+      await cleanUp(
+        `${repository}:${tag}`,
+        (limit) => registry.deleteManifest(repository, image.manifest.digest, limit),
+        signal,
       );
     }
   };
