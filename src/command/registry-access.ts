@@ -23,8 +23,8 @@ export type RegistryFlags = {
   readonly state?: string;
 };
 
-/** Longer than it takes to replace the pod of a registry on a volume. */
-const patienceMs = 30_000;
+/** Longer than it takes to replace the pod of a registry on a volume, even one that kubelet kills after its 30 s. */
+const patienceMs = 60_000;
 
 /** Adds the flags to a command. */
 export function addRegistryFlags(command: Command): Command {
