@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { setTimeout as pause } from "node:timers/promises";
 
 /** The kind cluster of the suite, through kubectl: what a user would type. */
 export type Cluster = {
@@ -36,7 +37,7 @@ export function openCluster(env: NodeJS.ProcessEnv = process.env): Cluster {
 
 /** A cluster by its name and the kubeconfig that kind-up made for it. */
 export function clusterOf(name: string, kubeconfig: string): Cluster {
-  const kubectl: Cluster["kubectl"] = (args, input) => execute("kubectl", ["--kubeconfig", kubeconfig, ...args], input);
+  const kubectl: Cluster["kubectl"] = (args, input) => askApi(["--kubeconfig", kubeconfig, ...args], input);
   const cluster: Cluster = {
     name,
     kubeconfig,
@@ -48,7 +49,7 @@ export function clusterOf(name: string, kubeconfig: string): Cluster {
       const place = [...(object === undefined ? [] : [object]), ...namespaceFlag(namespace)];
       return JSON.parse(await kubectl(["get", resource, ...place, "-o", "json"]));
     },
-    async wait(target, condition, { namespace, timeoutSeconds = 120 } = {}) {
+    async wait(target, condition, { namespace, timeoutSeconds = 300 } = {}) {
       const flags = [`--for=${condition}`, `--timeout=${timeoutSeconds}s`];
       await kubectl(["wait", target, ...namespaceFlag(namespace), ...flags]);
     },
@@ -60,6 +61,25 @@ export function clusterOf(name: string, kubeconfig: string): Cluster {
     dump: (namespaces) => dump(kubectl, namespaces),
   };
   return cluster;
+}
+
+/** What the API server and etcd say of themselves where a disk or a processor stalls; none of it is about Slipway. */
+const passingFault =
+  /etcdserver: (request timed out|leader changed|too many requests)|TLS handshake timeout|http2: client connection lost|connection reset by peer|unexpected EOF|was refused - did you specify the right host or port/;
+const patienceMs = 60_000;
+
+/** kubectl, again where the API server was away for a moment; a `create` that got through after all fails as before. */
+async function askApi(args: readonly string[], input?: string): Promise<string> {
+  const deadlineMs = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      return await execute("kubectl", args, input);
+    } catch (error) {
+      if (!passingFault.test(String(error)) || performance.now() > deadlineMs) throw error;
+      process.stderr.write(`kubectl is asked again: ${String(error).slice(0, 500)}\n`);
+      await pause(1_000);
+    }
+  }
 }
 
 function namespaceFlag(namespace: string | undefined): readonly string[] {

@@ -12,12 +12,16 @@ export type KindTest = {
 };
 
 /**
- * A test on the kind cluster of the suite. When it fails, pods, events and logs of its namespaces go to standard error
- * before they are deleted.
+ * A test on the kind cluster of the suite, or on another one. When it fails, pods, events and logs of its namespaces go
+ * to standard error before they are deleted.
  */
-export function kindTest(name: string, body: (context: KindTest) => Promise<void>): void {
+export function kindTest(
+  name: string,
+  body: (context: KindTest) => Promise<void>,
+  open: () => Cluster = openCluster,
+): void {
   test(name, async (t) => {
-    const cluster = openCluster();
+    const cluster = open();
     const namespaces: string[] = [];
     const word = () => randomBytes(4).toString("hex");
     const namespaceName = (hint: string) => {

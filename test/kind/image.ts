@@ -24,7 +24,7 @@ export async function makeImage(t: TestContext, name: string, content: string): 
     await execute("docker", ["rm", container]);
     await rm(folder, { recursive: true, force: true });
   }
-  t.after(() => execute("docker", ["rmi", "--no-prune", name]));
+  t.after(() => execute("docker", ["rmi", "--force", "--no-prune", name]));
 }
 
 /** Writes an image of the local docker to a docker archive. @returns its path; removed after the test */

@@ -6,10 +6,9 @@ const image = "ghcr.io/slipway-dev/slipway:0.1.0";
 const baseImage = "node:24-trixie-slim";
 
 kindTest("LocalRegistry default is Ready after one apply, and every node passes", async ({ cluster }) => {
-  const registry = await cluster.get("localregistry", { name: "default" });
-  const ready = registry.status.conditions.find(({ type }: { type: string }) => type === "Ready");
-  assert.equal(ready?.status, "True", ready?.message);
-  assert.equal(registry.status.nodes.summary, `${(await cluster.nodes()).length}/${(await cluster.nodes()).length}`);
+  await cluster.wait("localregistry/default", "condition=Ready");
+  const count = (await cluster.nodes()).length;
+  await cluster.wait("localregistry/default", `jsonpath={.status.nodes.summary}=${count}/${count}`);
 });
 
 kindTest("a dry-run pod of an opted-in namespace comes back with the pull Secret", async ({ cluster }) => {

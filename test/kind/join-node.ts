@@ -53,7 +53,7 @@ export async function startNode(cluster: Cluster, name: string, options: JoinOpt
 }
 
 /** Until a command succeeds in the container of a node. */
-export async function waitOnNode(cluster: Cluster, node: string, command: string, seconds = 90): Promise<void> {
+export async function waitOnNode(cluster: Cluster, node: string, command: string, seconds = 300): Promise<void> {
   const loop = `until ${command} >/dev/null 2>&1; do sleep 1; done`;
   await cluster.onNode(node, ["timeout", String(seconds), "sh", "-c", loop]);
 }

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import type { Cluster } from "./cluster.ts";
-import { kindTest } from "./harness.ts";
+import type { Cluster, KubernetesJson } from "./cluster.ts";
+import { removeComponents } from "./components.ts";
+import { eventually } from "./eventually.ts";
+import { kindTest, optedInNamespace } from "./harness.ts";
 
 const readme = fileURLToPath(new URL("../../README.md", import.meta.url));
 const project = fileURLToPath(new URL("../..", import.meta.url));
@@ -37,6 +39,14 @@ async function leftovers(cluster: Cluster): Promise<readonly string[]> {
   return names.split("\n").filter(isOurs);
 }
 
+/** Those of earlier tests are deleted without waiting: what is in them is nothing that this uninstall has left. */
+async function namespacesAreGone(cluster: Cluster): Promise<void> {
+  await eventually("no namespace is on its way out", async () => {
+    const { items } = await cluster.get("namespaces");
+    return items.every(({ status }: KubernetesJson) => status.phase === "Active") || undefined;
+  });
+}
+
 async function filesOfRuntime(cluster: Cluster, node: string): Promise<string> {
   const command = "find /etc/containerd -type f -exec sha256sum {} + | sort";
   return cluster.onNode(node, ["sh", "-c", command]);
@@ -46,12 +56,8 @@ async function filesOfRuntime(cluster: Cluster, node: string): Promise<string> {
 kindTest("uninstalling in the README's order leaves nothing in the cluster and nothing on a node", async (test) => {
   const { cluster } = test;
   const namespace = test.namespaceName("left");
-  const owner = {
-    apiVersion: "v1",
-    kind: "Namespace",
-    metadata: { name: namespace, labels: { "slipway.dev/inject": "enabled" } },
-  };
-  await cluster.apply(JSON.stringify(owner));
+  await namespacesAreGone(cluster);
+  await cluster.apply(optedInNamespace(namespace));
   await cluster.wait("secret/slipway-pull", "create", { namespace });
   const nodes = await cluster.nodes();
   const before = await Promise.all(nodes.map((node) => filesOfRuntime(cluster, node)));
@@ -60,6 +66,7 @@ kindTest("uninstalling in the README's order leaves nothing in the cluster and n
   try {
     for (const args of lines) await cluster.kubectl(inProject(args));
     await cluster.wait("namespace/slipway-system", "delete");
+    await removeComponents(cluster);
     assert.deepEqual(await leftovers(cluster), []);
     for (const [index, node] of nodes.entries()) {
       const after = await filesOfRuntime(cluster, node);

@@ -7,6 +7,7 @@ import {
   type RegistryClient,
 } from "../../integration/gateway/registry-client.ts";
 import type { Cluster } from "../cluster.ts";
+import { eventually } from "../eventually.ts";
 import { changeLocalRegistry } from "./local-registry.ts";
 
 export type DirectClient = RegistryClient & {
@@ -21,13 +22,17 @@ export async function openNodePort(t: TestContext, cluster: Cluster): Promise<Di
   return openClient(t, cluster);
 }
 
-/** A client to where LocalRegistry says that it is reached from outside; it trusts our CAs of this moment alone. */
+/**
+ * A client to where LocalRegistry says that it is reached from outside; it trusts our CAs of this moment alone. Waits
+ * until that answers: kube-proxy and the certificate for the nodes' addresses follow a change on their own.
+ */
 export async function openClient(t: TestContext, cluster: Cluster): Promise<DirectClient> {
   const { status } = await cluster.get("localregistry", { name: "default" });
   const { data } = await cluster.get("configmap", { name: "slipway-ca", namespace: "slipway-node" });
   const server = { url: `https://${status.endpoints.host}`, ca: data["ca.crt"] as string };
   const client = createRegistryClient(server);
   t.after(() => client.close());
+  await eventually(`${server.url} answers`, async () => (await client.ask("GET", "/v2/")).status === 401 || undefined);
   return { ...client, ...server };
 }
 
@@ -40,6 +45,20 @@ export async function readLogin(cluster: Cluster, namespace: string, name = "sli
     .toString()
     .split(/:(.*)/s);
   return { username, password };
+}
+
+/**
+ * As readLogin; waits until the gateway takes the login. It watches namespaces as serve does, and either may be first to
+ * hear of a new one.
+ */
+export async function readAcceptedLogin(
+  client: RegistryClient,
+  cluster: Cluster,
+  { namespace, name }: { readonly namespace: string; readonly name?: string },
+): Promise<Login> {
+  const login = await readLogin(cluster, namespace, name);
+  await eventually(`the gateway takes the login of ${namespace}`, () => client.token(login));
+  return login;
 }
 
 /** Of Secret `slipway-registry-admin`. */

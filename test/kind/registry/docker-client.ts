@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { type Cluster, execute } from "../cluster.ts";
-import { slipway } from "./slipway.ts";
+import { slipway } from "../slipway.ts";
 
 const certificates = "/etc/docker/certs.d";
 

@@ -2,26 +2,25 @@ import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, type TestContext } from "node:test";
+import { before, type TestContext } from "node:test";
 import { parse } from "yaml";
 import { pushImage as pushParts } from "../../integration/gateway/registry-client.ts";
+import { certsFolder } from "../access.ts";
+import { everyReplicaGives } from "../admission.ts";
 import { type Cluster, execute, openCluster } from "../cluster.ts";
+import { applyComponents } from "../components.ts";
+import { eventually } from "../eventually.ts";
 import { kindTest, optedInNamespace } from "../harness.ts";
 import { makeImage, saveImage } from "../image.ts";
-import { applyComponents } from "./components.ts";
-import { askAs, openNodePort, readAdminLogin, readLogin } from "./direct-client.ts";
+import { startPod, startPods, waitForEnd } from "../pod.ts";
+import { pushImage, registryHost, slipway } from "../slipway.ts";
+import { askAs, openNodePort, readAcceptedLogin, readAdminLogin } from "./direct-client.ts";
 import { whyNoSkopeo } from "./docker-client.ts";
 import { readSection, yamlBlocks } from "./documentation.ts";
 import { changeLocalRegistry } from "./local-registry.ts";
-import { startPod, waitForEnd } from "./pod.ts";
 import { makeSkopeoImage } from "./skopeo-image.ts";
-import { pushImage, registryHost, slipway } from "./slipway.ts";
 
-let removeComponents = async () => {};
-before(async () => {
-  removeComponents = await applyComponents(openCluster(), ["push", "builds-alias"]);
-});
-after(() => removeComponents());
+before(() => applyComponents(openCluster()));
 
 kindTest("the build pod of the docs pushes by the Service name, and its namespace starts the image", async (test) => {
   const { cluster, t } = test;
@@ -39,6 +38,9 @@ kindTest("the build pod of the docs pushes by the Service name, and its namespac
   await cluster.apply(optedInNamespace(namespace, { "slipway.dev/push": "enabled" }));
   await cluster.wait("secret/slipway-push", "create", { namespace });
 
+  // The repository is shared, and each replica knows of the image: else the pod would ask quay.io.
+  const tool = { name: "asked", namespace, image: "quay.io/skopeo/stable:latest" };
+  await everyReplicaGives(cluster, tool, `${registryHost}/${tool.image}`);
   const [manifest = ""] = yamlBlocks(await readSection("A pod that builds and pushes"));
   await cluster.apply(manifest.replaceAll("team-a", namespace));
   const { exitCode, log } = await waitForEnd(cluster, { name: "build", namespace });
@@ -70,6 +72,7 @@ kindTest("the pod of the docs pushes as its ServiceAccount, and not before it is
   await cluster.kubectl([
     ...["create", "rolebinding", "push-images", "--role=push-images", subject, "--namespace", namespace],
   ]);
+  await bindingIsInForce(cluster, namespace);
   await cluster.apply(inNamespace(pod));
   const { exitCode, log } = await waitForEnd(cluster, { name: "push", namespace });
   assert.equal(exitCode, 0, log);
@@ -81,6 +84,20 @@ kindTest("the pod of the docs pushes as its ServiceAccount, and not before it is
     ["1.1"],
   );
 });
+
+/** The API server's own authorizer has heard of it: a refusal would be remembered. */
+async function bindingIsInForce(cluster: Cluster, namespace: string): Promise<void> {
+  const resourceAttributes = { namespace, verb: "push", group: "slipway.dev", resource: "repositories", name: "app" };
+  const review = JSON.stringify({
+    apiVersion: "authorization.k8s.io/v1",
+    kind: "SubjectAccessReview",
+    spec: { user: `system:serviceaccount:${namespace}:builder`, resourceAttributes },
+  });
+  await eventually("the binding is in force", async () => {
+    const { status } = JSON.parse(await cluster.kubectl(["create", "-f", "-", "-o", "json"], review));
+    return status.allowed || undefined;
+  });
+}
 
 function configMap(namespace: string, name: string, content: Readonly<Record<string, unknown>>): string {
   return JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace }, ...content });
@@ -106,7 +123,7 @@ kindTest("a push login mounts its own blobs, and another namespace's become an o
   const admin = await readAdminLogin(cluster);
   const own = await pushParts(client, admin, { repository: `${mine}/app`, tag: "1", content: test.word() });
   const theirs = await pushParts(client, admin, { repository: `${other}/app`, tag: "1", content: test.word() });
-  const login = await readLogin(cluster, mine, "slipway-push");
+  const login = await readAcceptedLogin(client, cluster, { namespace: mine, name: "slipway-push" });
   const mount = async (from: string, digest: string) => {
     const scope = `repository:${mine}/copy:pull,push repository:${from}/app:pull`;
     const path = `/v2/${mine}/copy/blobs/uploads/?mount=${digest}&from=${from}/app`;
@@ -125,13 +142,14 @@ async function addHosts(t: TestContext, cluster: Cluster, block: string): Promis
     const patch = JSON.stringify({ data: { Corefile } });
     await cluster.kubectl(["patch", "configmap/coredns", ...place, "--type=merge", "--patch", patch]);
   };
+  // No later test asks for names from pods.
   t.after(() => write(before));
   const changed = before.replace(/^ *kubernetes /m, (line) => `${block}\n${line}`);
   assert.notEqual(changed, before, "the Corefile has no line 'kubernetes'");
   await write(changed);
   // CoreDNS looks at its file every half minute by itself; a restart is sooner.
   await cluster.kubectl(["rollout", "restart", "deployment/coredns", ...place]);
-  await cluster.kubectl(["rollout", "status", "deployment/coredns", ...place, "--timeout=120s"]);
+  await cluster.kubectl(["rollout", "status", "deployment/coredns", ...place, "--timeout=300s"]);
 }
 
 kindTest(
@@ -158,18 +176,46 @@ kindTest(
     await cluster.wait("secret/slipway-push", "create", { namespace });
     await changeLocalRegistry(t, cluster, { aliases });
     const tool = await pushImage(cluster, skopeo, `${namespace}/skopeo:1`);
+    await waitForAliases(cluster, { namespace, aliases, address: service.spec.clusterIP });
 
-    for (const [index, alias] of aliases.entries()) {
+    const nodes = await cluster.nodes();
+    const tryAlias = async (alias: string, index: number) => {
       const image = `${alias}/${namespace}/app-${index}:1`;
       await cluster.apply(pushPod(namespace, `push-${index}`, tool, image));
       const { exitCode, log } = await waitForEnd(cluster, { name: `push-${index}`, namespace });
       assert.equal(exitCode, 0, log);
-      for (const node of await cluster.nodes()) {
-        await startPod(cluster, { name: `app-${index}-${node}`, namespace, image, node, pullPolicy: "Always" });
-      }
-    }
+      await startPods(
+        cluster,
+        nodes.map((node) => ({ name: `app-${index}-${node}`, namespace, image, node, pullPolicy: "Always" })),
+      );
+    };
+    await Promise.all(aliases.map(tryAlias));
   },
 );
+
+/** The Secrets have keys for them, and on each node they are known, reached and in the registry's certificate. */
+async function waitForAliases(
+  cluster: Cluster,
+  wanted: { readonly namespace: string; readonly aliases: readonly string[]; readonly address: string },
+): Promise<void> {
+  const { namespace, aliases, address } = wanted;
+  for (const name of ["slipway-pull", "slipway-push"]) {
+    await eventually(`Secret ${name} has the aliases`, async () => {
+      const { data } = await cluster.get("secret", { name, namespace });
+      const { auths } = JSON.parse(Buffer.from(data[".dockerconfigjson"], "base64").toString());
+      return aliases.every((alias) => alias in auths) || undefined;
+    });
+  }
+  for (const node of await cluster.nodes()) {
+    for (const alias of aliases) {
+      const { hostname, port } = new URL(`https://${alias}`);
+      const to = `${hostname}:${port || 443}:${address}:${port || 443}`;
+      const ca = `${certsFolder}/${alias}/slipway-ca.crt`;
+      const ask = ["curl", "--silent", "--max-time", "5", "--cacert", ca, "--connect-to", to, `https://${alias}/v2/`];
+      await eventually(`${node} reaches ${alias}`, () => cluster.onNode(node, ask));
+    }
+  }
+}
 
 /** As the docs' build pod, with another name of the registry. */
 function pushPod(namespace: string, name: string, tool: string, image: string): string {

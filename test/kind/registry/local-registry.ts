@@ -31,7 +31,7 @@ export async function mergeSpec(cluster: Cluster, fields: Readonly<Record<string
 
 /** kubectl counts a condition only when it was found for the newest generation. A new pod may follow after it. */
 export async function waitUntilReady(cluster: Cluster): Promise<void> {
-  await cluster.wait("localregistry/default", "condition=Ready", { timeoutSeconds: 180 });
-  const place = ["--namespace", "slipway-system", "--timeout=180s"];
+  await cluster.wait("localregistry/default", "condition=Ready", { timeoutSeconds: 600 });
+  const place = ["--namespace", "slipway-system", "--timeout=600s"];
   await cluster.kubectl(["rollout", "status", "deployment/registry", ...place]);
 }

@@ -4,14 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Cluster, KubernetesJson } from "../cluster.ts";
 import { execute } from "../cluster.ts";
+import { eventually } from "../eventually.ts";
 import { type KindTest, kindTest, optedInNamespace } from "../harness.ts";
 import { makeImage } from "../image.ts";
+import { startPod } from "../pod.ts";
+import { registryHost, slipway } from "../slipway.ts";
 import { type DockerClient, loginDocker, whyNoDockerTrust, whyNoSkopeo } from "./docker-client.ts";
 import { forwardCommand, readHostingDocument } from "./hosting-document.ts";
 import { changeLocalRegistry, mergeSpec } from "./local-registry.ts";
-import { startPod } from "./pod.ts";
 import { startPortForward } from "./port-forward.ts";
-import { registryHost, slipway } from "./slipway.ts";
 
 const nodePort = 31113;
 
@@ -91,11 +92,12 @@ kindTest("a NodePort: docker, skopeo and slipway push by a node's address", asyn
   await assertPublished(cluster, status.endpoints.host);
   const client = await loginDocker(t, cluster);
   assert.equal(client.host, status.endpoints.host);
-  await pushByEachClient(test, client);
-  // Every node answers, with a certificate for its own address.
+  // Every node answers, with a certificate for its own address, once kube-proxy and the gateway have followed.
+  const trust = ["--cacert", join(client.certificatesFolder, "ca.crt")];
   for (const host of hosts) {
-    await execute("curl", ["--silent", "--cacert", join(client.certificatesFolder, "ca.crt"), `https://${host}/v2/`]);
+    await eventually(`${host} answers`, () => execute("curl", ["--silent", ...trust, `https://${host}/v2/`]));
   }
+  await pushByEachClient(test, client);
 });
 
 kindTest("what is published for other tools follows the exposure and the node access", async (test) => {

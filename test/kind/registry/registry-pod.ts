@@ -14,7 +14,7 @@ export async function registryPod(cluster: Cluster): Promise<KubernetesJson> {
 
 /** Until the Deployment is what its spec says and its pod is Ready. */
 export async function registryRolledOut(cluster: Cluster): Promise<void> {
-  await cluster.kubectl(["rollout", "status", "deployment/registry", ...place, "--timeout=180s"]);
+  await cluster.kubectl(["rollout", "status", "deployment/registry", ...place, "--timeout=600s"]);
 }
 
 export async function restartRegistry(cluster: Cluster): Promise<void> {

@@ -3,7 +3,7 @@ import type { ClientRequest, IncomingMessage } from "node:http";
 import { request } from "node:https";
 import type { TestContext } from "node:test";
 import type { Login } from "../../../src/credential/login.ts";
-import type { DirectClient } from "./direct-client.ts";
+import type { DirectClient } from "../registry/direct-client.ts";
 
 /** A transfer that stands still in the middle, until the server ends it. */
 export type OpenTransfer = {

@@ -3,10 +3,10 @@ import { createHash, randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
 import type { Login } from "../../../src/credential/login.ts";
 import type { Cluster } from "../cluster.ts";
-import { kindTest } from "../harness.ts";
-import { askAs, type DirectClient, openNodePort, readAdminLogin } from "./direct-client.ts";
-import { mergeSpec } from "./local-registry.ts";
-import { findProcess, type RegistryContainer, registryRolledOut } from "./registry-pod.ts";
+import { type KindTest, kindTest } from "../harness.ts";
+import { askAs, type DirectClient, openNodePort, readAdminLogin } from "../registry/direct-client.ts";
+import { mergeSpec } from "../registry/local-registry.ts";
+import { findProcess, type RegistryContainer, registryRolledOut } from "../registry/registry-pod.ts";
 
 const chunkBytes = 1024 * 1024;
 const blobBytes = 100 * chunkBytes;
@@ -41,7 +41,11 @@ async function peakMegabytes(cluster: Cluster, container: RegistryContainer): Pr
   return Math.round((Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024) / 1e6);
 }
 
-kindTest("256 MB for Distribution on a claim suffice for ten pushes of 100 MB at once", async (test) => {
+export function proveMemory(open: () => Cluster): void {
+  kindTest("256 MB for Distribution on a claim suffice for ten pushes of 100 MB at once", pushTenAtOnce, open);
+}
+
+async function pushTenAtOnce(test: KindTest): Promise<void> {
   const { cluster, t } = test;
   const client = await openNodePort(t, cluster);
   const login = await readAdminLogin(cluster);
@@ -63,4 +67,4 @@ kindTest("256 MB for Distribution on a claim suffice for ten pushes of 100 MB at
     t.diagnostic(`${container}: ${peak} MB at most`);
     assert.ok(peak < 256);
   }
-});
+}

@@ -18,5 +18,5 @@ export async function makeLargeImage(t: TestContext, name: string, bytes: number
     await execute("docker", ["rm", container]);
     await rm(folder, { recursive: true, force: true });
   }
-  t.after(() => execute("docker", ["rmi", "--no-prune", name]));
+  t.after(() => execute("docker", ["rmi", "--force", "--no-prune", name]));
 }

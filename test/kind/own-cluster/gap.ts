@@ -2,7 +2,7 @@ import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Login } from "../../../src/credential/login.ts";
 import { createRegistryClient, manifestType } from "../../integration/gateway/registry-client.ts";
-import type { DirectClient } from "./direct-client.ts";
+import type { DirectClient } from "../registry/direct-client.ts";
 
 export type Gap = {
   /** The longest time without an answer, from the last good one to the next, milliseconds. */
@@ -11,6 +11,7 @@ export type Gap = {
   readonly failed: number;
 };
 
+/** `stop` waits for a good answer: the gap that is told is over. */
 export type GapProbe = { stop(): Promise<Gap> };
 
 const everyMs = 50;
@@ -22,12 +23,20 @@ const answerWithinMs = 1_000;
  * Always: a good answer takes the gateway and Distribution.
  *
  * @param path `/v2/<repository>/manifests/<tag>`
+ * @returns when it has been answered once, so that what comes next is measured from a good answer on
  */
-export function startGapProbe(t: TestContext, server: DirectClient, login: Login, path: string): GapProbe {
+export async function startGapProbe(
+  t: TestContext,
+  server: DirectClient,
+  login: Login,
+  path: string,
+): Promise<GapProbe> {
   const stopping = new AbortController();
+  let wantsAnswer = true;
   const scope = `repository:${/^\/v2\/(.*)\/manifests\//.exec(path)?.[1]}:pull`;
   const counts = { longestMs: 0, answered: 0, failed: 0 };
-  let lastMs = performance.now();
+  let lastMs: number | undefined;
+  const first = Promise.withResolvers<void>();
 
   async function ask(): Promise<boolean> {
     const client = createRegistryClient(server);
@@ -46,25 +55,30 @@ export function startGapProbe(t: TestContext, server: DirectClient, login: Login
     }
   }
   async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      if (await ask()) {
+    let isAnswered = false;
+    while (!stopping.signal.aborted || (wantsAnswer && !isAnswered)) {
+      isAnswered = await ask();
+      if (isAnswered) {
         const nowMs = performance.now();
-        counts.longestMs = Math.max(counts.longestMs, nowMs - lastMs);
+        counts.longestMs = Math.max(counts.longestMs, nowMs - (lastMs ?? nowMs));
         counts.answered += 1;
         lastMs = nowMs;
+        first.resolve();
       } else counts.failed += 1;
       await pause(everyMs);
     }
   }
   const running = run();
-  const end = async () => {
+  t.after(async () => {
+    wantsAnswer = false;
     stopping.abort();
     await running;
-  };
-  t.after(end);
+  });
+  await first.promise;
   return {
     async stop() {
-      await end();
+      stopping.abort();
+      await running;
       return { ...counts, longestMs: Math.round(counts.longestMs) };
     },
   };

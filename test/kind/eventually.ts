@@ -8,7 +8,7 @@ import { setTimeout as pause } from "node:timers/promises";
 export async function eventually<T>(
   what: string,
   look: () => Promise<T | undefined>,
-  { withinMs = 120_000, everyMs = 500 } = {},
+  { withinMs = 300_000, everyMs = 300 } = {},
 ): Promise<T> {
   const deadlineMs = performance.now() + withinMs;
   for (;;) {

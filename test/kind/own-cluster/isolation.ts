@@ -1,9 +1,15 @@
 import assert from "node:assert/strict";
 import { pushImage } from "../../integration/gateway/registry-client.ts";
-import { kindTest, optedInNamespace } from "../harness.ts";
-import { askAs, openNodePort, readAdminLogin, readLogin } from "./direct-client.ts";
+import type { Cluster } from "../cluster.ts";
+import { type KindTest, kindTest, optedInNamespace } from "../harness.ts";
+import { askAs, openNodePort, readAcceptedLogin, readAdminLogin } from "../registry/direct-client.ts";
 
-kindTest("with the logins of two namespaces, neither reads the other's by tag, digest, blob or mount", async (test) => {
+export function proveIsolation(open: () => Cluster): void {
+  const name = "with the logins of two namespaces, neither reads the other's by tag, digest, blob or mount";
+  kindTest(name, readOthers, open);
+}
+
+async function readOthers(test: KindTest): Promise<void> {
   const { cluster, t } = test;
   const client = await openNodePort(t, cluster);
   const names = [test.namespaceName("left"), test.namespaceName("right")] as const;
@@ -12,7 +18,7 @@ kindTest("with the logins of two namespaces, neither reads the other's by tag, d
   for (const [mine, other] of [names, [...names].reverse()] as [string, string][]) {
     const own = await pushImage(client, admin, { repository: `${mine}/app`, tag: "1", content: test.word() });
     const theirs = await pushImage(client, admin, { repository: `${other}/app`, tag: "1", content: test.word() });
-    const login = await readLogin(cluster, mine);
+    const login = await readAcceptedLogin(client, cluster, { namespace: mine });
     const read = async (namespace: string, what: string) => {
       const path = `/v2/${namespace}/app/${what}`;
       return (await askAs(client, login, `repository:${namespace}/app:pull`, { method: "GET", path })).status;
@@ -26,4 +32,4 @@ kindTest("with the logins of two namespaces, neither reads the other's by tag, d
     assert.ok(repositories.includes(`${mine}/app`));
     assert.ok(!repositories.includes(`${other}/app`));
   }
-});
+}

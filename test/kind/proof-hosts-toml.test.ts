@@ -1,0 +1,3 @@
+import { provePromise } from "./promise.ts";
+
+provePromise("HostsToml");
