@@ -27,9 +27,9 @@ export async function watchOne(
     child.kill();
     await ended;
   });
-  const lines = createInterface(child.stdout);
   async function* events(): AsyncGenerator<WatchEvent> {
-    for await (const line of lines) yield JSON.parse(line);
+    // Not before somebody reads: lines that come until then would be lost.
+    for await (const line of createInterface(child.stdout)) yield JSON.parse(line);
     throw new Error(`the watch of ${path}/${name} has ended`);
   }
   return events();
