@@ -5,7 +5,7 @@ import { assertStarted, oneFile } from "./one-file.ts";
 import { waitForFailedPull } from "./pod.ts";
 import { pushImage, registryHost } from "./slipway.ts";
 
-/** Many files at once, and one that came too early: the same in every mode. */
+/** Many files at once, and one that came too early. */
 export function proveManyFiles(): void {
   kindTest("ten files at once start, and an image that was pushed a second ago", startTen);
   kindTest("a pod that failed before its namespace was labelled is reported, and a restart repairs it", repairLate);

@@ -18,12 +18,8 @@ async function pushNewImage({ cluster, t, word }: KindTest, name: string): Promi
   return pushImage(cluster, local, name);
 }
 
-/**
- * The whole promise in one mode; most of it while key and CA are rotated, which takes its two minutes anyway.
- *
- * @param further tests for the same time
- */
-export function provePromise(mode: ProvenMode, further: () => void = () => {}): void {
+/** The whole promise in one mode; most of it while key and CA are rotated, which takes its two minutes anyway. */
+export function provePromise(mode: ProvenMode): void {
   kindTest(`${mode}: every node passes, by its agent and by its contract check`, async ({ cluster }) => {
     await setMode(cluster, mode);
     const isWritten = mode === "HostsToml";
@@ -97,7 +93,6 @@ export function provePromise(mode: ProvenMode, further: () => void = () => {}): 
       applyAgain(test, mode),
     );
     kindTest(`${mode}: init and ephemeral containers and image volumes pull, too`, pullEverywhere);
-    further();
   });
 }
 

@@ -1,4 +1,3 @@
-import { proveManyFiles } from "./many-files.ts";
 import { provePromise } from "./promise.ts";
 
-provePromise("LoopbackProxy", proveManyFiles);
+provePromise("LoopbackProxy");
