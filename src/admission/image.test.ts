@@ -183,6 +183,19 @@ const onImages: readonly {
     want: `${localHost}/app:1`,
     warns: true,
   },
+  {
+    name: "with a Secret that is only late it is: under its own name the pod would never start",
+    config: { registry: { mode: "LoopbackProxy" }, secret: { kind: "unavailable", reason: "late", isPassing: true } },
+    image: `${localHost}/app:1`,
+    want: "127.0.0.1:7443/app:1",
+  },
+  {
+    name: "a Secret that is late keeps every other reference as it is",
+    config: { ...always, secret: { kind: "unavailable", reason: "late", isPassing: true } },
+    image: "nginx:1",
+    want: "nginx:1",
+    warns: true,
+  },
 ];
 
 describe("an image on CREATE", () => {

@@ -4,6 +4,7 @@ import { formatReference, type Reference } from "../reference/reference.ts";
 import { mapReference, type RewriteTarget } from "../reference/rewrite.ts";
 import type { ImageOutcome, LocalReference } from "./decision.ts";
 import { isLocalName, retargetText } from "./local-name.ts";
+import type { PullSecretReading } from "./pull-secret.ts";
 import type { MatchedRule, PodRules } from "./rules.ts";
 import type { AdmissionWorld, GateVerdict, LocalRegistryNames } from "./world.ts";
 
@@ -32,8 +33,7 @@ export type ImageContext = {
   readonly rules: PodRules;
   /** Why references stay whatever the rules say; undefined: the rules decide. */
   readonly frozen: ImageOutcome | undefined;
-  /** Why the pod cannot use the pull Secret; undefined: it can. */
-  readonly secretProblem: string | undefined;
+  readonly secrets: Pick<PullSecretReading, "problem" | "isPassing">;
   /** Asked at most once per pod. */
   readonly gate: () => GateVerdict;
 };
@@ -64,7 +64,10 @@ export function decideImage(value: unknown, context: ImageContext): ImageDecisio
     : decideToRegistry(value, reference, rule);
 }
 
-/** A reference that names the local registry already: at most its host changes. */
+/**
+ * A reference that names the local registry already: at most its host changes. It does not stay for a Secret that is
+ * only late: under its own name nodes could never pull it, under the other one they can as soon as the Secret is there.
+ */
 function decideLocal(
   original: string,
   reference: Reference,
@@ -74,7 +77,8 @@ function decideLocal(
   const step = { reference, ...lookUp(reference, context.world) };
   const result = retargetText(registry, reference);
   if (result === undefined) return keep(original, "at-local-registry", step);
-  const obstacle = context.frozen ?? obstacleOf(registry, context);
+  const { problem, isPassing } = context.secrets;
+  const obstacle = context.frozen ?? obstacleOf(registry, context.gate, isPassing ? undefined : problem);
   return obstacle === undefined ? keep(original, "retargeted", { ...step, result }) : keep(original, obstacle, step);
 }
 
@@ -109,17 +113,21 @@ function decideToLocal(
   if (!isAlways && found.present !== true) {
     return keep(original, found.present === false ? "not-present" : "catalogue-unknown", step);
   }
-  const obstacle = obstacleOf(registry, context);
+  const obstacle = obstacleOf(registry, context.gate, context.secrets.problem);
   const pastGate = isAlways && obstacle === "node-access-closed";
   if (obstacle !== undefined && !pastGate) return keep(original, obstacle, step);
   return keep(original, "rewritten", { ...step, result: formatReference(mapped.reference), pastGate });
 }
 
 /** What stands between a pod and the local registry, whatever the image. */
-function obstacleOf(registry: LocalRegistryNames, context: ImageContext): ImageOutcome | undefined {
+function obstacleOf(
+  registry: LocalRegistryNames,
+  gate: ImageContext["gate"],
+  secretProblem: string | undefined,
+): ImageOutcome | undefined {
   if (!registry.chosen) return "node-access-undecided";
-  if (context.secretProblem !== undefined) return "no-pull-secret";
-  return context.gate().kind === "closed" ? "node-access-closed" : undefined;
+  if (secretProblem !== undefined) return "no-pull-secret";
+  return gate().kind === "closed" ? "node-access-closed" : undefined;
 }
 
 /** A reference without tag and digest means `latest`, here as everywhere; nothing is added to the reference itself. */

@@ -37,7 +37,7 @@ export function inspectPod(pod: PodReading, change: PodChange, standing: Standin
   const secrets = readPullSecrets(pod, world.secret, change.kind === "create");
   const rules = world.rules.forPod(world.namespace.labels, pod.labels);
   const gate = once(() => world.gate(placementOf(pod)));
-  const context: ImageContext = { world, rules, frozen: frozenBy(standing), secretProblem: secrets.problem, gate };
+  const context: ImageContext = { world, rules, frozen: frozenBy(standing), secrets, gate };
   const images = changedFields(pod, change).map(({ field, old }) => ({
     field,
     decision: isPutBack(field, old, { standing, context }) ? putBack(field, old) : decideImage(field.value, context),

@@ -4,6 +4,8 @@ import { always, imagesOf, mutateNew } from "../../test/fixtures/admission/mutat
 import { createRequest, type PodParts, pod, podOf, updateRequest } from "../../test/fixtures/admission/request.ts";
 import { buildWorld, type WorldConfig } from "../../test/fixtures/admission/world.ts";
 import { needsPullSecret } from "./mutate.ts";
+import { readPod } from "./pod.ts";
+import { readPullSecrets } from "./pull-secret.ts";
 import type { AdmissionWorld } from "./world.ts";
 
 describe("the pull Secret", () => {
@@ -50,6 +52,25 @@ describe("the pull Secret", () => {
     assert.deepEqual(imagesOf(after), ["nginx:1"]);
     assert.ok(decision.warnings.length > 0);
   });
+});
+
+describe("a Secret that is late", () => {
+  const late = { kind: "unavailable", reason: "late", isPassing: true } as const;
+  const ours = [{ name: "slipway-pull" }];
+  const cases = [
+    { name: "comes for a pod that is made to name it", spec: {}, isCreate: true, want: true },
+    { name: "comes for a pod that names it", spec: { imagePullSecrets: ours }, isCreate: false, want: true },
+    { name: "is of no use to a pod that exists without its name", spec: {}, isCreate: false, want: false },
+    { name: "is of no use where its name has no place", spec: { imagePullSecrets: "x" }, isCreate: true, want: false },
+  ];
+  for (const { name, spec, isCreate, want } of cases) {
+    test(name, () => {
+      const reading = readPod(pod({ spec: { containers: [], ...spec } })) ?? assert.fail();
+      const { isPassing, problem } = readPullSecrets(reading, late, isCreate);
+      assert.equal(isPassing, want);
+      assert.match(problem ?? "", /late/);
+    });
+  }
 });
 
 describe("the pull Secret is looked at before", () => {

@@ -13,6 +13,8 @@ export type PullSecretReading = {
   readonly canAppend: boolean;
   /** Why images of the local registry could not be pulled with it, completing "because …"; undefined: they can. */
   readonly problem: string | undefined;
+  /** The problem passes by itself: the pod names the Secret, or is made to, and the Secret is on its way. */
+  readonly isPassing: boolean;
 };
 
 /** Nothing would be in the Secret: ordinary, and no reason to warn of it alone. */
@@ -29,7 +31,9 @@ export function readPullSecrets(pod: PodReading, state: SecretState, isCreate: b
   const isList = list === undefined || list === null || Array.isArray(list);
   // Also a Secret that cannot be relied on now: it may come later, and then nothing can be added to the pod.
   const canAppend = isCreate && isList && state.kind !== "empty";
-  return { list, names, isNamed, canAppend, problem: problemOf(state, { isCreate, isNamed, isList }) };
+  const problem = problemOf(state, { isCreate, isNamed, isList });
+  const isPassing = state.kind === "unavailable" && state.isPassing === true && (isNamed || canAppend);
+  return { list, names, isNamed, canAppend, problem, isPassing };
 }
 
 function problemOf(

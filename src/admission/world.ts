@@ -44,7 +44,12 @@ export type SecretState =
   /** Nothing to put in it: the name is not added. */
   | { readonly kind: "empty" }
   /** Another's Secret of that name, or it could not be written: credentials cannot be relied on. */
-  | { readonly kind: "unavailable"; readonly reason: string };
+  | {
+      readonly kind: "unavailable";
+      readonly reason: string;
+      /** It only came too late for this pod: the controller writes or repairs it. */
+      readonly isPassing?: true;
+    };
 
 export type PodPlacement = {
   readonly nodeName: string | undefined;

@@ -128,6 +128,14 @@ for (const { name, observed, want } of ensures) {
   test(`admission: ${name} → ${want}`, () => assert.equal(decideEnsure(observed, desired).kind, want));
 }
 
+const passing = ensures.map(({ name, observed }) => ({ name, step: decideEnsure(observed, desired) }));
+test("admission: what is being deleted or repaired passes by itself, what is another's does not", () => {
+  assert.deepEqual(
+    passing.filter(({ step }) => step.kind === "unavailable" && step.isPassing === true).map(({ name }) => name),
+    ["changed by somebody else", "its revision changed by somebody else", "being deleted"],
+  );
+});
+
 test("admission: nothing to put in it → empty, whatever is there", () => {
   assert.deepEqual(decideEnsure(inStep, { kind: "empty" }), { kind: "empty" });
 });

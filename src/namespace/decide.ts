@@ -48,7 +48,7 @@ function decideContent(observed: ObservedSecret | undefined, secret: PullSecret)
 export type EnsureStep =
   | { readonly kind: "ready" }
   | { readonly kind: "empty" }
-  | { readonly kind: "unavailable"; readonly reason: string }
+  | { readonly kind: "unavailable"; readonly reason: string; readonly isPassing?: true }
   | { readonly kind: "write"; readonly secret: PullSecret; readonly known: SecretVersion | undefined };
 
 /**
@@ -63,14 +63,16 @@ export function decideEnsure(observed: ObservedSecret | undefined, desired: Desi
       : { kind: "unavailable", reason: `it would hold ${desired.bytes} bytes, more than a Secret can` };
   }
   if (!observed.ours) return { kind: "unavailable", reason: "a Secret of that name is not Slipway's" };
-  if (observed.deleting) return { kind: "unavailable", reason: "it is being deleted" };
+  if (observed.deleting) return { kind: "unavailable", reason: "it is being deleted", isPassing: true };
   return desired.kind === "too-large" ? { kind: "ready" } : ensureContent(observed, desired.secret);
 }
 
 function ensureContent(observed: ObservedSecret, secret: PullSecret): EnsureStep {
   if (isInStep(observed, secret)) return { kind: "ready" };
   const isIntact = observed.revision !== undefined && ownsAll(observed, secret);
-  if (!isIntact) return { kind: "unavailable", reason: "somebody changed it; it is about to be repaired" };
+  if (!isIntact) {
+    return { kind: "unavailable", reason: "somebody changed it; it is about to be repaired", isPassing: true };
+  }
   const isCurrent = observed.namespaceUid === secret.namespaceUid && (observed.revision ?? 0) >= secret.revision;
   return isCurrent ? { kind: "ready" } : { kind: "write", secret, known: versionOf(observed) };
 }

@@ -312,7 +312,8 @@ test("a refusal is remembered: the API is not asked at each pod, ever later, and
   const refusal = { kind: "forbidden", reason: "QuotaExceeded", message: "exceeded quota" } as const;
   for (const pauseMs of [500, 1_000, 2_000]) {
     server.failNext("a", refusal);
-    assert.equal(await kindOf(look("a")), "unavailable");
+    const reason = "the API server refuses it (QuotaExceeded)";
+    assert.deepEqual(await look("a"), { kind: "unavailable", reason });
     asked.splice(0);
     await clock.advance(pauseMs - 1);
     assert.equal(isNow(look("a")).kind, "unavailable");
@@ -356,7 +357,8 @@ test("an API server that does not answer costs 800 ms and blocks nothing", async
   const early = await Promise.race([answer, Promise.resolve("pending")]);
   assert.equal(early, "pending");
   await clock.advance(1);
-  assert.equal((await answer).kind, "unavailable");
+  const reason = "it could not be looked at in 800 ms";
+  assert.deepEqual(await answer, { kind: "unavailable", reason, isPassing: true });
   release();
 });
 

@@ -101,7 +101,7 @@ export function createSecretEnsure(needs: EnsureNeeds): SecretEnsure {
       isSeen ? readObserved(needs.api, name, signal) : undefined,
       newestCompiled(readNewest, compiled, signal),
     ]);
-    if (state === undefined) return unavailable("no credentials have been compiled yet");
+    if (state === undefined) return late("no credentials have been compiled yet");
     if (namespace === undefined || namespace.terminating) return unavailable("the namespace is going away");
     if (!isOptedIn(namespace, selection)) return { kind: "empty" };
     const want: Wanted = { name, namespace, state };
@@ -131,7 +131,7 @@ export function createSecretEnsure(needs: EnsureNeeds): SecretEnsure {
   /** Somebody else, mostly the controller or another replica, wrote at the same moment: what is there now counts. */
   async function afterRace({ name, namespace, state }: Wanted, signal: AbortSignal): Promise<SecretState> {
     const step = decideEnsure(await readObserved(needs.api, name, signal), desiredPullSecret(state, namespace));
-    return step.kind === "write" ? unavailable("it is being changed by others") : step;
+    return step.kind === "write" ? late("it is being changed by others") : step;
   }
 
   async function flight(name: string): Promise<SecretState> {
@@ -139,12 +139,12 @@ export function createSecretEnsure(needs: EnsureNeeds): SecretEnsure {
     const began = clock.monotonicMs();
     const timer = clock.sleep(limitMs, stop.signal).then(() => {
       stop.abort();
-      return unavailable(`it could not be looked at in ${limitMs} ms`);
+      return late(`it could not be looked at in ${limitMs} ms`);
     });
     timer.catch(() => undefined); // the look was faster, which ends the timer
     const look = lookAndWrite(name, stop.signal).catch((error: unknown) => {
       if (!stop.signal.aborted) log.warn({ err: error, namespace: name }, "the pull Secret could not be ensured");
-      return unavailable("the API server could not be asked");
+      return late("the API server could not be asked");
     });
     try {
       const state = await Promise.race([look, timer]);
@@ -160,9 +160,9 @@ export function createSecretEnsure(needs: EnsureNeeds): SecretEnsure {
 
   async function waitFor(state: Promise<SecretState>, deadlineMs: number): Promise<SecretState> {
     const leftMs = deadlineMs - clock.monotonicMs();
-    if (leftMs <= 0) return unavailable("there was no time left to look at it");
+    if (leftMs <= 0) return late("there was no time left to look at it");
     const stop = new AbortController();
-    const timer = clock.sleep(leftMs, stop.signal).then(() => unavailable("there was no time left to look at it"));
+    const timer = clock.sleep(leftMs, stop.signal).then(() => late("there was no time left to look at it"));
     timer.catch(() => undefined); // the flight was faster, which ends the timer
     try {
       return await Promise.race([state, timer]);
@@ -176,7 +176,7 @@ export function createSecretEnsure(needs: EnsureNeeds): SecretEnsure {
       if (!dryRun) memory.noteAdmission(namespaceName);
       const answer = known(namespaceName);
       if (answer !== undefined) return answer;
-      if (dryRun) return unavailable("it is not there yet, and a dry run writes nothing");
+      if (dryRun) return late("it is not there yet, and a dry run writes nothing");
       let running = flights.get(namespaceName);
       if (running === undefined) {
         running = flight(namespaceName);
@@ -190,6 +190,11 @@ export function createSecretEnsure(needs: EnsureNeeds): SecretEnsure {
 
 function unavailable(reason: string): SecretState {
   return { kind: "unavailable", reason };
+}
+
+/** The controller goes on where admission had to stop. */
+function late(reason: string): SecretState {
+  return { kind: "unavailable", reason, isPassing: true };
 }
 
 function stateOfOutcome(outcome: Exclude<ApplyOutcome, { kind: "stale" }>): SecretState {
