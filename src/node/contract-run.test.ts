@@ -21,7 +21,7 @@ type Behaviour = {
   readonly isolates?: boolean;
 };
 
-function open(behaviour: Behaviour) {
+function open(behaviour: Behaviour, holdDeletion?: (signal: AbortSignal | undefined) => Promise<void>) {
   const pods = new Map<string, KubernetesObject>();
   const created: KubernetesObject[] = [];
   const tags = new Map<string, string>();
@@ -42,7 +42,8 @@ function open(behaviour: Behaviour) {
       assert.equal(pod?.metadata.namespace, namespace);
       return eventsOf(pod ?? assert.fail(), behaviour.kubelet[namespace] ?? "");
     },
-    delete: async (_resource, { namespace, name }) => {
+    delete: async (_resource, { namespace, name }, options) => {
+      await holdDeletion?.(options?.signal);
       if (!pods.delete(`${namespace}/${name}`)) {
         throw new ApiError({ status: 404, reason: "NotFound", message: "no such pod" });
       }
@@ -205,4 +206,30 @@ describe("a contract check", () => {
     await assert.rejects(found, /the lease is lost/);
     assert.deepEqual([pods.size, tags.size], [0, 0]);
   });
+
+  for (const { name, stopAfterMs, endsAfterMs } of [
+    { name: "has half a minute to clean up", stopAfterMs: undefined, endsAfterMs: 30_000 },
+    { name: "has three seconds once it is stopped", stopAfterMs: 10_000, endsAfterMs: 13_000 },
+  ]) {
+    test(`at a slow API server ${name}`, async () => {
+      const deletion = Promise.withResolvers<AbortSignal>();
+      const { run, target, pods, tags, clock } = open(
+        { kubelet: { "slipway-check": "pulled" }, isolates: false },
+        async (signal = assert.fail()) => {
+          deletion.resolve(signal);
+          await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+        },
+      );
+      const stop = new AbortController();
+      const found = run("node-a", target, stop.signal);
+      const limit = await deletion.promise;
+      await clock.advance(stopAfterMs ?? 0);
+      if (stopAfterMs !== undefined) stop.abort();
+      await clock.advance(endsAfterMs - (stopAfterMs ?? 0) - 1);
+      assert.equal(limit.aborted, false);
+      await clock.advance(1);
+      assert.equal((await found).kind, "passed");
+      assert.deepEqual([pods.size, tags.size], [1, 0]);
+    });
+  }
 });

@@ -106,11 +106,25 @@ export function createContractRun(needs: {
     work: (signal: AbortSignal) => Promise<unknown>,
     check: AbortSignal,
   ): Promise<void> {
+    const done = new AbortController();
     try {
-      await work(AbortSignal.timeout(check.aborted ? cleanupMs.stopping : cleanupMs.working));
+      await work(cleanupLimit(check, done.signal));
     } catch (error) {
       log.warn({ err: error }, `${what} of a contract check is left; ${place.leftovers}`);
+    } finally {
+      done.abort();
     }
+  }
+
+  /** Aborts when the time for working is over, or the shorter one since the check was stopped. */
+  function cleanupLimit(check: AbortSignal, done: AbortSignal): AbortSignal {
+    const limit = new AbortController();
+    const end = () => limit.abort(new Error("it took too long"));
+    clock
+      .sleep(cleanupMs.working, AbortSignal.any([check, done]))
+      .catch(() => clock.sleep(cleanupMs.stopping, done))
+      .then(end, () => undefined); // done: there is nothing to end
+    return limit.signal;
   }
 
   async function check(
