@@ -30,7 +30,8 @@ export type Inspection = {
 
 export type InspectedImage = { readonly field: ImageField; readonly decision: ImageDecision };
 
-const updatable: readonly ImageList[] = ["initContainers", "containers", "volumes"];
+/** Where an update of a pod may change references. */
+export const updatable: readonly ImageList[] = ["initContainers", "containers", "volumes"];
 
 /** Decides about every reference of a pod, then about its pull Secret, which depends on them. */
 export function inspectPod(pod: PodReading, change: PodChange, standing: Standing, world: AdmissionWorld): Inspection {

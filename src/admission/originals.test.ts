@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { always, imagesOf, mirroredNginx, mutateNew, originalsOf } from "../../test/fixtures/admission/mutation.ts";
+import {
+  always,
+  imagesOf,
+  mirroredNginx,
+  mutateNew,
+  mutateUpdate,
+  originalsOf,
+} from "../../test/fixtures/admission/mutation.ts";
 import { pod, podOf } from "../../test/fixtures/admission/request.ts";
 
 describe("the annotation", () => {
@@ -22,6 +29,16 @@ describe("the annotation", () => {
     const other = structuredClone(first) as { spec: { containers: { image: string }[] } };
     Object.assign(other.spec.containers[0] ?? {}, { image: "localhost/other" });
     assert.deepEqual(originalsOf(mutateNew(always, other).after), { containers: { c1: "redis:7" } });
+  });
+  test("an entry of a name that two containers have stays on an update, also by a second pass", () => {
+    const twice = (init: string | null, image: string): unknown => {
+      const spec = { initContainers: [{ name: "a", image: init }], containers: [{ name: "a", image }] };
+      return pod({ annotations: { "slipway.dev/original-images": '{"containers":{"a":"nginx:1"}}' }, spec });
+    };
+    const before = twice("redis:7", mirroredNginx);
+    const first = mutateUpdate({}, { before, after: twice(null, "nginx:1") });
+    assert.deepEqual(first.after, twice(null, mirroredNginx));
+    assert.equal(mutateUpdate({}, { before, after: first.after }).decision.kind, "untouched");
   });
   test("a container called __proto__ has its entry", () => {
     const { after } = mutateNew(always, pod({ spec: { containers: [{ name: "__proto__", image: "nginx:1" }] } }));

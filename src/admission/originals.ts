@@ -1,7 +1,7 @@
 import { originalImagesAnnotation } from "../config/names.ts";
 import { changesReference } from "./decision.ts";
-import type { InspectedImage, Inspection } from "./inspect.ts";
-import type { ImageList, PodReading } from "./pod.ts";
+import { type InspectedImage, type Inspection, updatable } from "./inspect.ts";
+import { type ImageField, type ImageList, imageFields, type PodReading } from "./pod.ts";
 import { isMadeOf } from "./restore.ts";
 
 /** All keys and values of one object's annotations, in bytes. @see https://github.com/kubernetes/apimachinery/blob/master/pkg/api/validation/objectmeta.go (TotalAnnotationSizeLimitB) */
@@ -21,15 +21,17 @@ export type OriginalsStep =
 /**
  * On CREATE the annotation is written anew, so that a foreign one goes; on UPDATE only the entries of the references that
  * changed are. An entry stays where its reference is what the mapping makes the present one of: a second pass changes
- * nothing.
+ * nothing. Nor does an entry change whose name two containers have, of which an update may bring one alone; the API
+ * server is about to refuse such a pod.
  */
 export function annotationStep(pod: PodReading, inspection: Inspection): OriginalsStep {
   const before = readOriginals(annotationOf(pod));
   const after = createOriginals(inspection.change.kind === "create" ? undefined : before);
   const found = { containers: new Map<string, string | undefined>(), volumes: new Map<string, string | undefined>() };
+  const isShared = inspection.change.kind === "update" ? sharedNames(pod) : () => false;
   for (const image of inspection.images) {
     const { name, list } = image.field;
-    if (name === undefined || list === "ephemeralContainers") continue;
+    if (name === undefined || list === "ephemeralContainers" || isShared(image.field)) continue;
     const section = sectionOf(list);
     found[section].set(name, originalOf(image, before[section].get(name), inspection));
   }
@@ -42,6 +44,15 @@ export function annotationStep(pod: PodReading, inspection: Inspection): Origina
   return inspection.change.kind === "update" && inspection.images.length === 0
     ? { kind: "unchanged" }
     : compare(pod, after);
+}
+
+function sharedNames({ spec }: PodReading): (field: ImageField) => boolean {
+  const counts = new Map<string, number>();
+  const key = ({ list, name }: ImageField) => `${sectionOf(list)}/${name}`;
+  for (const field of imageFields(spec, updatable)) {
+    counts.set(key(field), (counts.get(key(field)) ?? 0) + 1);
+  }
+  return (field) => (counts.get(key(field)) ?? 0) > 1;
 }
 
 function originalOf({ decision }: InspectedImage, entry: string | undefined, made: Inspection): string | undefined {
