@@ -8,6 +8,7 @@ import { eventually } from "./eventually.ts";
 import { failedPulls, type KindTest, optedInNamespace } from "./harness.ts";
 import { makeImage } from "./image.ts";
 import { type PodLoop, startPodLoop } from "./pod-loop.ts";
+import { buildPodManifest, skopeoCopy } from "./registry/build-pod.ts";
 import { openClient, openNodePort, readLogin } from "./registry/direct-client.ts";
 import { whyNoSkopeo } from "./registry/docker-client.ts";
 import { makeSkopeoImage } from "./registry/skopeo-image.ts";
@@ -17,30 +18,9 @@ const system = "slipway-system";
 
 /** A pod that pushes all the time, with the login and the CA as they are mounted, and ends at the first failure. */
 function pushingPod(namespace: string, image: string): string {
-  const push = `skopeo copy --dest-cert-dir=/registry --authfile=/registry/config.json oci:/image`;
-  const command = `n=0; while ${push} docker://${registryHost}/${namespace}/pushed:$n; do n=$((n+1)); sleep 1; done; exit 1`;
-  const items = [
-    { key: ".dockerconfigjson", path: "config.json" },
-    { key: "ca.crt", path: "ca.crt" },
-  ];
-  return JSON.stringify({
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: { name: "pushing", namespace },
-    spec: {
-      restartPolicy: "Never",
-      terminationGracePeriodSeconds: 0,
-      containers: [
-        {
-          name: "push",
-          image,
-          command: ["sh", "-c", command],
-          volumeMounts: [{ name: "registry", mountPath: "/registry", readOnly: true }],
-        },
-      ],
-      volumes: [{ name: "registry", secret: { secretName: "slipway-push", items } }],
-    },
-  });
+  const push = `skopeo ${skopeoCopy.join(" ")} docker://${registryHost}/${namespace}/pushed:$n`;
+  const command = `n=0; while ${push}; do n=$((n+1)); sleep 1; done; exit 1`;
+  return buildPodManifest({ name: "pushing", namespace, image, command: ["sh", "-c", command] });
 }
 
 type Load = { readonly loop: PodLoop; readonly namespaces: readonly [string, string] };

@@ -14,6 +14,7 @@ import { kindTest, optedInNamespace } from "../harness.ts";
 import { makeImage, saveImage } from "../image.ts";
 import { startPod, startPods, waitForEnd } from "../pod.ts";
 import { pushImage, registryHost, slipway } from "../slipway.ts";
+import { buildPodManifest, skopeoCopy } from "./build-pod.ts";
 import { askAs, openNodePort, readAcceptedLogin, readAdminLogin } from "./direct-client.ts";
 import { whyNoSkopeo } from "./docker-client.ts";
 import { readSection, yamlBlocks } from "./documentation.ts";
@@ -181,7 +182,8 @@ kindTest(
     const nodes = await cluster.nodes();
     const tryAlias = async (alias: string, index: number) => {
       const image = `${alias}/${namespace}/app-${index}:1`;
-      await cluster.apply(pushPod(namespace, `push-${index}`, tool, image));
+      const args = [...skopeoCopy, `docker://${image}`];
+      await cluster.apply(buildPodManifest({ name: `push-${index}`, namespace, image: tool, args }));
       const { exitCode, log } = await waitForEnd(cluster, { name: `push-${index}`, namespace });
       assert.equal(exitCode, 0, log);
       await startPods(
@@ -215,30 +217,4 @@ async function waitForAliases(
       await eventually(`${node} reaches ${alias}`, () => cluster.onNode(node, ask));
     }
   }
-}
-
-/** As the docs' build pod, with another name of the registry. */
-function pushPod(namespace: string, name: string, tool: string, image: string): string {
-  const args = ["copy", "--dest-cert-dir=/registry", "--authfile=/registry/config.json", "oci:/image"];
-  const items = [
-    { key: ".dockerconfigjson", path: "config.json" },
-    { key: "ca.crt", path: "ca.crt" },
-  ];
-  return JSON.stringify({
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: { name, namespace },
-    spec: {
-      restartPolicy: "Never",
-      containers: [
-        {
-          name: "build",
-          image: tool,
-          args: [...args, `docker://${image}`],
-          volumeMounts: [{ name: "registry", mountPath: "/registry", readOnly: true }],
-        },
-      ],
-      volumes: [{ name: "registry", secret: { secretName: "slipway-push", items } }],
-    },
-  });
 }
