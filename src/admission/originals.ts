@@ -25,6 +25,7 @@ export type OriginalsStep =
  * server is about to refuse such a pod.
  */
 export function annotationStep(pod: PodReading, inspection: Inspection): OriginalsStep {
+  if (inspection.change.kind === "update" && inspection.images.length === 0) return { kind: "unchanged" };
   const before = readOriginals(annotationOf(pod));
   const after = createOriginals(inspection.change.kind === "create" ? undefined : before);
   const found = { containers: new Map<string, string | undefined>(), volumes: new Map<string, string | undefined>() };
@@ -41,9 +42,7 @@ export function annotationStep(pod: PodReading, inspection: Inspection): Origina
       else after[section].set(name, entry);
     }
   }
-  return inspection.change.kind === "update" && inspection.images.length === 0
-    ? { kind: "unchanged" }
-    : compare(pod, after);
+  return compare(pod, after);
 }
 
 function sharedNames({ spec }: PodReading): (field: ImageField) => boolean {

@@ -1,3 +1,4 @@
+import type { SecretState } from "../admission/world.ts";
 import type { DesiredSecret, PullSecret } from "./desired.ts";
 import type { ObservedNamespace, ObservedSecret } from "./observed.ts";
 import type { SecretVersion } from "./secret-writer.ts";
@@ -46,9 +47,7 @@ function decideContent(observed: ObservedSecret | undefined, secret: PullSecret)
 
 /** What admission may say of the pull Secret, or has to do first. */
 export type EnsureStep =
-  | { readonly kind: "ready" }
-  | { readonly kind: "empty" }
-  | { readonly kind: "unavailable"; readonly reason: string; readonly isPassing?: true }
+  | SecretState
   | { readonly kind: "write"; readonly secret: PullSecret; readonly known: SecretVersion | undefined };
 
 /**
