@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import http, { type IncomingMessage, type RequestListener } from "node:http";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import { challenge, type RegistryEndpoint, startRegistryEndpoint } from "../../test/fake/registry-endpoint.ts";
 import { freePort } from "../dev/distribution.ts";
@@ -135,6 +135,27 @@ describe("the loopback proxy", () => {
     });
     await assert.rejects(ask(port, "/v2/a/blobs/x"), { code: "ECONNRESET" });
   });
+  for (const [method, status] of [
+    ["GET", 200],
+    ["HEAD", 200],
+    ["PUT", 502],
+  ] as const) {
+    test(`a kept connection that the registry has just closed: ${method} is answered ${status}`, async (t) => {
+      const answered = new WeakSet<Socket>();
+      const { endpoint, port } = await started(t, (request, response) => {
+        if (answered.has(request.socket)) request.socket.destroy();
+        else response.end();
+        answered.add(request.socket);
+      });
+      assert.equal((await ask(port, "/v2/")).status, 200);
+      assert.equal((await ask(port, "/v2/a/manifests/1", { method })).status, status);
+      const repeated = status === 200 ? [method, method] : [method];
+      assert.deepEqual(
+        endpoint.requests.map((each) => each.method),
+        ["GET", ...repeated],
+      );
+    });
+  }
   test("a client that goes away ends the request to the registry", async (t) => {
     const ended = Promise.withResolvers<void>();
     const arrived = Promise.withResolvers<void>();

@@ -51,13 +51,22 @@ export function createLoopbackProxy(needs: { readonly log: Log }): LoopbackProxy
     });
     outgoing.on("error", (error) => {
       const code = errorCode(error);
+      // The registry closed an idle connection in the moment in which this request took it: it has read nothing.
+      // https://nodejs.org/api/http.html#requestreusedsocket
+      const isStale = outgoing.reusedSocket && code === "ECONNRESET";
+      if (isStale && isRead(request) && !response.headersSent && !response.destroyed) {
+        response.off("close", giveUp);
+        return forward(request, response, upstream);
+      }
       needs.log.debug({ err: error }, "a request could not be forwarded to the registry");
       refuse(response, 502, `the node agent cannot reach the registry${code === "" ? "" : ` (${code})`}`);
     });
-    response.on("close", () => {
+    const giveUp = () => {
       if (!response.writableFinished) outgoing.destroy();
-    });
-    pipeline(request, outgoing, noteBreak);
+    };
+    response.on("close", giveUp);
+    if (isRead(request)) outgoing.end();
+    else pipeline(request, outgoing, noteBreak);
   }
 
   /** The pipeline has ended the other side by then, so that nothing that broke off looks complete. */
@@ -153,6 +162,12 @@ async function drain(server: Server, graceMs: number): Promise<void> {
 
 function isRouted(url: string): boolean {
   return /^\/(v2(\/|\?|$)|auth\/token(\?|$))/.test(url);
+}
+
+/** A pull, which has no body and can be sent again. */
+function isRead({ method, headers }: IncomingMessage): boolean {
+  const hasBody = headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined;
+  return (method === "GET" || method === "HEAD") && !hasBody;
 }
 
 /** In the form of a registry's errors, so that the runtime shows the message. */
