@@ -1,15 +1,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { ApiError } from "../cluster/api.ts";
 import { SlipwayError } from "../errors.ts";
-import { readBody } from "../http/body.ts";
 import type { Log } from "../log.ts";
 import type { AuditRecord } from "./audit.ts";
 import type { Authorizer } from "./authorize.ts";
 import { type CatalogSource, filterCatalog, readPagination } from "./catalog.ts";
 import type { EventHub } from "./event-hub.ts";
-import type { Forwarder, ForwardOutcome } from "./forward.ts";
+import type { Forwarder } from "./forward.ts";
 import { type Action, formatSubject, type Identity, parseSubject } from "./identity.ts";
-import { checkManifestShape, manifestLimitBytes } from "./manifest-shape.ts";
+import { writeManifest } from "./manifest-write.ts";
 import { sendChallenge, sendError } from "./refusal.ts";
 import {
   formatRegistryPath,
@@ -117,7 +116,10 @@ async function serve(
 ): Promise<void> {
   const { method } = exchange;
   if (route.kind === "catalog") return await sendCatalog(needs, exchange, caller.identity);
-  if (route.kind === "manifest" && isWrite(method)) return await writeManifest(needs, exchange, route, caller);
+  if (route.kind === "manifest" && isWrite(method)) {
+    const { authorization } = caller;
+    return await writeManifest(needs, route, { ...exchange, authorization });
+  }
   await needs.forwarder.forward({
     ...exchange,
     target: `${formatRegistryPath(route)}${await forwardedQuery(needs, exchange, route, caller)}`,
@@ -200,67 +202,6 @@ function mountSource({ query }: Exchange, route: RegistryRoute): readonly Resour
 
 async function mayMount(needs: RegistryHandlerNeeds, identity: Identity, from: string): Promise<boolean> {
   return isRepositoryName(from) && (await needs.authorizer.mayDo(identity, "pull", from));
-}
-
-async function writeManifest(
-  needs: RegistryHandlerNeeds,
-  exchange: Exchange,
-  route: Extract<RegistryRoute, { kind: "manifest" }>,
-  { authorization }: Caller,
-): Promise<void> {
-  const order = {
-    ...exchange,
-    target: formatRegistryPath(route),
-    headers: { authorization },
-    explain: explainWriteFault,
-  };
-  if (exchange.method === "DELETE") {
-    const outcome = await needs.forwarder.forward(order);
-    return announceDeleted(needs.hub, route, outcome);
-  }
-  if (isForm(exchange.request)) {
-    // Distribution would take the body apart as a form before it looks at it as a manifest.
-    return sendError(exchange.response, 400, { code: "MANIFEST_INVALID", message: "a manifest is sent as JSON" });
-  }
-  const expected = { limitBytes: manifestLimitBytes, withinMs: needs.manifestWithinMs };
-  const body = await readBody(exchange.request, expected);
-  if (body.kind === "aborted") return;
-  if (body.kind === "refused") {
-    // Of a manifest that did not come in time nobody knows whether it is one.
-    const code = body.status === 408 ? "UNSUPPORTED" : "MANIFEST_INVALID";
-    return sendError(exchange.response, body.status, { code, message: body.reason });
-  }
-  const verdict = checkManifestShape(body.bytes);
-  if (verdict.kind === "refused") {
-    return sendError(exchange.response, 400, { code: "MANIFEST_INVALID", message: verdict.reason });
-  }
-  const outcome = await needs.forwarder.forward({ ...order, body: body.bytes });
-  announcePushed(needs.hub, route, outcome);
-}
-
-function isForm(request: IncomingMessage): boolean {
-  return /^\s*(?:application\/x-www-form-urlencoded|multipart\/)/i.test(request.headers["content-type"] ?? "");
-}
-
-type ManifestRoute = Extract<RegistryRoute, { kind: "manifest" }>;
-
-function announcePushed(hub: EventHub, route: ManifestRoute, outcome: ForwardOutcome | undefined): void {
-  const [digest] = [outcome?.headers["docker-content-digest"]].flat();
-  if (outcome?.status !== 201 || digest === undefined) return;
-  const tag = isDigest(route.reference) ? null : route.reference;
-  hub.publish({ type: "pushed", repository: route.repository, tag, digest });
-}
-
-function announceDeleted(hub: EventHub, route: ManifestRoute, outcome: ForwardOutcome | undefined): void {
-  if (outcome?.status !== 202) return;
-  const isByDigest = isDigest(route.reference);
-  const tag = isByDigest ? null : route.reference;
-  hub.publish({
-    type: "deleted",
-    repository: route.repository,
-    tag,
-    digest: isByDigest ? route.reference : null,
-  });
 }
 
 async function sendCatalog(needs: RegistryHandlerNeeds, exchange: Exchange, identity: Identity): Promise<void> {
