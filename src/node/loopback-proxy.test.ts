@@ -156,6 +156,21 @@ describe("the loopback proxy", () => {
       );
     });
   }
+  for (const method of ["GET", "HEAD", "DELETE", "OPTIONS"]) {
+    for (const framing of ["transfer-encoding", "content-length"] as const) {
+      test(`a body of ${method} by ${framing} does not become a request of its own`, async (t) => {
+        const { endpoint, port } = await started(t);
+        const hidden = Buffer.from("GET /v2/hidden HTTP/1.1\r\nHost: x\r\n\r\n");
+        const value = framing === "content-length" ? hidden.length : "chunked";
+        assert.equal((await ask(port, "/v2/a", { method, headers: { [framing]: value } }, hidden)).status, 401);
+        assert.equal((await ask(port, "/v2/b")).status, 401);
+        assert.deepEqual(
+          endpoint.requests.map(({ url }) => url),
+          ["/v2/a", "/v2/b"],
+        );
+      });
+    }
+  }
   test("a client that goes away ends the request to the registry", async (t) => {
     const ended = Promise.withResolvers<void>();
     const arrived = Promise.withResolvers<void>();

@@ -39,7 +39,9 @@ export function createLoopbackProxy(needs: { readonly log: Log }): LoopbackProxy
 
   function forward(request: IncomingMessage, response: ServerResponse, upstream: Upstream): void {
     const { method, url: path } = request;
+    const isWrite = mayCarryBody(method);
     const headers = { ...endToEndHeaders(request.headers), "x-forwarded-proto": "http" };
+    if (!isWrite) delete headers["content-length"];
     const { host, port: upstreamPort, agent } = upstream;
     const outgoing = httpsRequest({ host, port: upstreamPort, agent, method, path, headers, timeout: idleTimeoutMs });
     outgoing.on("timeout", () =>
@@ -54,7 +56,7 @@ export function createLoopbackProxy(needs: { readonly log: Log }): LoopbackProxy
       // The registry closed an idle connection in the moment in which this request took it: it has read nothing.
       // https://nodejs.org/api/http.html#requestreusedsocket
       const isStale = outgoing.reusedSocket && code === "ECONNRESET";
-      if (isStale && isRead(request) && !response.headersSent && !response.destroyed) {
+      if (isStale && !isWrite && !response.headersSent && !response.destroyed) {
         response.off("close", giveUp);
         return forward(request, response, upstream);
       }
@@ -65,8 +67,12 @@ export function createLoopbackProxy(needs: { readonly log: Log }): LoopbackProxy
       if (!response.writableFinished) outgoing.destroy();
     };
     response.on("close", giveUp);
-    if (isRead(request)) outgoing.end();
-    else pipeline(request, outgoing, noteBreak);
+    if (isWrite) {
+      pipeline(request, outgoing, noteBreak);
+    } else {
+      request.resume();
+      outgoing.end();
+    }
   }
 
   /** The pipeline has ended the other side by then, so that nothing that broke off looks complete. */
@@ -164,10 +170,12 @@ function isRouted(url: string): boolean {
   return /^\/(v2(\/|\?|$)|auth\/token(\?|$))/.test(url);
 }
 
-/** A pull, which has no body and can be sent again. */
-function isRead({ method, headers }: IncomingMessage): boolean {
-  const hasBody = headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined;
-  return (method === "GET" || method === "HEAD") && !hasBody;
+/**
+ * Of other methods a registry expects no body, and node:http would send one that came in chunks without any framing:
+ * on a connection that others share it would be the next request.
+ */
+function mayCarryBody(method: string | undefined): boolean {
+  return method === "POST" || method === "PUT" || method === "PATCH";
 }
 
 /** In the form of a registry's errors, so that the runtime shows the message. */
