@@ -24,7 +24,10 @@ function open(fault?: (verb: string) => ApiError | undefined) {
     return { metadata: { name: "e" } };
   };
   const api = {
-    create: (_resource: unknown, object: unknown) => write("create", object),
+    create: (_resource: unknown, object: unknown, { retry }: { retry?: boolean }) => {
+      assert.equal(retry, true);
+      return write("create", object);
+    },
     merge: (_resource: unknown, _address: unknown, patch: unknown) => write("merge", patch),
   } as unknown as ClusterApi;
   const clock = createManualClock();
@@ -139,6 +142,15 @@ describe("what is too much or fails", () => {
     recorder.record({ ...event, note: "later" });
     await recorder.flush();
     assert.equal(writes.length, 27);
+  });
+
+  test("that was there already, since a repeated request had arrived, is written", async () => {
+    const { recorder, dropped } = open(
+      () => new ApiError({ status: 409, reason: "AlreadyExists", message: "planted" }),
+    );
+    recorder.record(event);
+    await recorder.flush();
+    assert.equal(await dropped("failed"), 0);
   });
 
   test("is counted and troubles nobody", async () => {

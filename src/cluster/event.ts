@@ -52,8 +52,8 @@ const writeTimeoutMs = 10_000;
 
 /**
  * Events of events.k8s.io/v1. The same event again within ten minutes becomes a series with a count; each object has
- * a limit of its own; an Event about a cluster-scoped object goes to namespace `default`. What cannot be written is
- * counted (`slipway_events_dropped_total`) and forgotten: an Event must never fail what it tells about.
+ * a limit of its own; an Event about a cluster-scoped object goes to namespace `default`. What cannot be written within
+ * ten seconds is counted (`slipway_events_dropped_total`) and forgotten: an Event must never fail what it tells about.
  *
  * @see https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/
  */
@@ -77,7 +77,12 @@ export function createEventRecorder(needs: EventRecorderNeeds): EventRecorder {
 
   const create = async (event: ClusterEvent, series: Series, signal: AbortSignal): Promise<void> => {
     const object = describeEvent(event, series, { ...needs, nowMs: clock.nowMs() });
-    await api.create(resources.events, object, { signal });
+    try {
+      await api.create(resources.events, object, { retry: true, signal });
+    } catch (error) {
+      // The name is this Event's alone: a request that was repeated had arrived the first time.
+      if (!(error instanceof ApiError && error.reason === "AlreadyExists")) throw error;
+    }
   };
 
   const update = async (event: ClusterEvent, series: Series, signal: AbortSignal): Promise<void> => {
