@@ -25,7 +25,10 @@ export function forwardRequest(
   request: { readonly body: unknown },
   response: ServerResponse,
 ): void {
-  const { authorization, host, connection, "content-length": length, ...headers } = incoming.headers;
+  const { authorization, host, connection, "content-length": length, ...rest } = incoming.headers;
+  const body = request.body === undefined ? undefined : Buffer.from(JSON.stringify(request.body));
+  // Without a length node:http sends the body of a DELETE as if it were the next request.
+  const headers = body === undefined ? rest : { ...rest, "content-length": body.length };
   const target = new URL(incoming.url ?? "/", upstream.url);
   const outgoing = https.request(target, { method: incoming.method ?? "GET", headers, agent: upstream.agent });
   outgoing.on("response", (answer) => {
@@ -35,5 +38,5 @@ export function forwardRequest(
   });
   outgoing.on("error", () => response.destroy());
   response.on("close", () => outgoing.destroy());
-  outgoing.end(request.body === undefined ? undefined : JSON.stringify(request.body));
+  outgoing.end(body);
 }

@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { Registry } from "prom-client";
 import { systemClock } from "../../../src/clock.ts";
 import { createAccessReviewer } from "../../../src/cluster/access-review.ts";
-import { ApiError } from "../../../src/cluster/api.ts";
+import { ApiError, type ClusterApi } from "../../../src/cluster/api.ts";
 import { createEventRecorder } from "../../../src/cluster/event.ts";
 import { createClusterApi } from "../../../src/cluster/kubernetes-api.ts";
 import { createLease } from "../../../src/cluster/lease.ts";
@@ -14,6 +14,7 @@ import { resources } from "../../../src/cluster/resource.ts";
 import { createTokenRequester } from "../../../src/cluster/token-request.ts";
 import { createTokenReviewer } from "../../../src/cluster/token-review.ts";
 import { createLog } from "../../../src/log.ts";
+import { startFakeApi } from "../../fake/api-server.ts";
 import { type RealApiServer, signal, startRealApiServer } from "./api-server.ts";
 
 const log = createLog({ level: "silent" });
@@ -84,17 +85,25 @@ describe("a real API server", () => {
     assert.deepEqual(await statusOf(server.api.get(configMaps, { namespace, name: "a" }, signal)), [404, "NotFound"]);
   });
 
-  test("delete respects uid and resourceVersion", async () => {
+  test("delete respects uid and resourceVersion, also through the proxy of the tests that plant faults", async () => {
+    const proxy = await startFakeApi([], { upstream: server.controlPlane.kubeconfigPath });
+    try {
+      for (const api of [server.api, createClusterApi(server.connect(proxy.kubeconfig))]) await deletesWhatWasSeen(api);
+    } finally {
+      await proxy.close();
+    }
+  });
+  const deletesWhatWasSeen = async (api: ClusterApi): Promise<void> => {
     const namespace = await server.createNamespace();
     const address = { namespace, name: "a" };
-    const { metadata } = await server.api.create(configMaps, { metadata: address }, { signal });
+    const { metadata } = await api.create(configMaps, { metadata: address }, { signal });
     const wrongUid = { preconditions: { uid: "other" }, signal };
-    assert.deepEqual(await statusOf(server.api.delete(configMaps, address, wrongUid)), [409, "Conflict"]);
+    assert.deepEqual(await statusOf(api.delete(configMaps, address, wrongUid)), [409, "Conflict"]);
     const wrongVersion = { preconditions: { resourceVersion: "1" }, signal };
-    assert.deepEqual(await statusOf(server.api.delete(configMaps, address, wrongVersion)), [409, "Conflict"]);
+    assert.deepEqual(await statusOf(api.delete(configMaps, address, wrongVersion)), [409, "Conflict"]);
     const { uid = "", resourceVersion = "" } = metadata;
-    await server.api.delete(configMaps, address, { preconditions: { uid, resourceVersion }, signal });
-  });
+    await api.delete(configMaps, address, { preconditions: { uid, resourceVersion }, signal });
+  };
 
   test("a replace with an old version is a conflict, a merge keeps the rest", async () => {
     const namespace = await server.createNamespace();
