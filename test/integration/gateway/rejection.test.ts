@@ -100,19 +100,33 @@ describe("what is no request for a registry", () => {
     });
   }
 
-  test("a body that looks like a request stays a body", async () => {
-    recorder.requests.length = 0;
-    const smuggled = "GET /v2/team-b/app/tags/list HTTP/1.1\r\nHost: x\r\n\r\n";
-    const ask = (path: string, ...more: string[]) =>
-      [`GET ${path} HTTP/1.1`, "Host: localhost", `Authorization: ${authorization}`, ...more].join("\r\n");
-    const first = ask(`/v2/${repository}/manifests/1`, `Content-Length: ${smuggled.length}`);
-    const answer = await send(`${first}\r\n\r\n${smuggled}${ask("/v2/", "Connection: close")}\r\n\r\n`);
-    assert.equal(answer.match(/HTTP\/1\.1 200 OK/g)?.length, 2);
-    assert.deepEqual(
-      recorder.requests.map(({ url }) => url),
-      [`/v2/${repository}/manifests/1`, "/v2/"],
-    );
-  });
+  const looksLikeRequest = "GET /v2/team-b/app/tags/list HTTP/1.1\r\nHost: x\r\n\r\n";
+  const { length } = looksLikeRequest;
+  for (const { framing, header, body } of [
+    { framing: "by its length", header: `Content-Length: ${length}`, body: looksLikeRequest },
+    {
+      framing: "in chunks",
+      header: "Transfer-Encoding: chunked",
+      body: `${length.toString(16)}\r\n${looksLikeRequest}\r\n0\r\n\r\n`,
+    },
+  ]) {
+    for (const path of ["manifests/1", "tags/list"]) {
+      test(`a body that looks like a request stays a body, ${framing}, of GET ${path}`, async () => {
+        recorder.requests.length = 0;
+        const ask = (target: string, ...more: string[]) =>
+          [`GET ${target} HTTP/1.1`, "Host: localhost", `Authorization: ${authorization}`, ...more].join("\r\n");
+        const first = ask(`/v2/${repository}/${path}`, header);
+        const answer = await send(`${first}\r\n\r\n${body}${ask("/v2/", "Connection: close")}\r\n\r\n`);
+        assert.equal(answer.match(/HTTP\/1\.1 200 OK/g)?.length, 2);
+        // They go to Distribution at the same time, by connections of their own.
+        assert.deepEqual(
+          new Set(recorder.requests.map(({ url }) => url)),
+          new Set([`/v2/${repository}/${path}`, "/v2/"]),
+        );
+        assert.equal(recorder.requests.length, 2);
+      });
+    }
+  }
 
   test("a target in absolute form is the same as path and Host, which it overrules", async () => {
     recorder.requests.length = 0;
