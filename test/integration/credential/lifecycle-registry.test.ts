@@ -18,9 +18,14 @@ const loginOf = (life: Life, name = "slipway-pull") =>
     return secret !== undefined && password !== undefined ? { secret, password, others } : undefined;
   });
 
+/** Until the row's own sources are compiled the Secret has the registry's login alone. */
 async function withLogin(life: Life): Promise<void> {
   await life.createNamespace();
-  life.notes.set("password", (await loginOf(life)).password);
+  await within(waitMs, "the Secret has every login", async () => {
+    const { password, others } = await loginOf(life);
+    life.notes.set("password", password);
+    return Object.keys(pick(others)).length === Object.keys(both).length ? true : undefined;
+  });
 }
 
 /** The rows that need a local registry. */
