@@ -119,11 +119,7 @@ describe("what is no request for a registry", () => {
         const answer = await send(`${first}\r\n\r\n${body}${ask("/v2/", "Connection: close")}\r\n\r\n`);
         assert.equal(answer.match(/HTTP\/1\.1 200 OK/g)?.length, 2);
         // They go to Distribution at the same time, by connections of their own.
-        assert.deepEqual(
-          new Set(recorder.requests.map(({ url }) => url)),
-          new Set([`/v2/${repository}/${path}`, "/v2/"]),
-        );
-        assert.equal(recorder.requests.length, 2);
+        assert.deepEqual(recorder.requests.map(({ url }) => url).toSorted(), ["/v2/", `/v2/${repository}/${path}`]);
       });
     }
   }
