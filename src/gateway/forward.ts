@@ -9,6 +9,7 @@ import {
 } from "node:http";
 import type { Readable } from "node:stream";
 import { readBody } from "../http/body.ts";
+import { tookStaleConnection } from "../http/stale-connection.ts";
 import type { AuditRecord } from "./audit.ts";
 import { createContentSource } from "./content.ts";
 import { answerHeaders, requestHeaders } from "./forwarded-headers.ts";
@@ -141,10 +142,9 @@ function exchange(running: Exchange): void {
     upstream.destroy();
   };
   response.once("close", giveUp);
-  upstream.once("error", (error: NodeJS.ErrnoException) => {
-    const isReset = upstream.reusedSocket && error.code === "ECONNRESET";
-    const isStale = isReset && isRepeatable(order) && !response.headersSent && !response.destroyed;
-    if (isStale) finish({ kind: "stale" });
+  upstream.once("error", (error) => {
+    const isUntouched = !response.headersSent && !response.destroyed;
+    if (isRepeatable(order) && isUntouched && tookStaleConnection(upstream, error)) finish({ kind: "stale" });
     else finish({ kind: isIdle && !order.request.complete ? "stalled" : "broken" });
   });
   upstream.once("response", (answer) => {

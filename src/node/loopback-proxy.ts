@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import { request as httpsRequest } from "node:https";
 import { pipeline } from "node:stream";
 import { endToEndHeaders } from "../http/hop-by-hop.ts";
+import { tookStaleConnection } from "../http/stale-connection.ts";
 import type { Log } from "../log.ts";
 import { errorCode } from "./disk.ts";
 import { createUpstream, type Upstream } from "./loopback-upstream.ts";
@@ -52,14 +53,12 @@ export function createLoopbackProxy(needs: { readonly log: Log }): LoopbackProxy
       pipeline(incoming, response, noteBreak);
     });
     outgoing.on("error", (error) => {
-      const code = errorCode(error);
-      // The registry closed an idle connection in the moment in which this request took it: it has read nothing.
-      // https://nodejs.org/api/http.html#requestreusedsocket
-      const isStale = outgoing.reusedSocket && code === "ECONNRESET";
-      if (isStale && !isWrite && !response.headersSent && !response.destroyed) {
+      const isUntouched = !response.headersSent && !response.destroyed;
+      if (!isWrite && isUntouched && tookStaleConnection(outgoing, error)) {
         response.off("close", giveUp);
         return forward(request, response, upstream);
       }
+      const code = errorCode(error);
       needs.log.debug({ err: error }, "a request could not be forwarded to the registry");
       refuse(response, 502, `the node agent cannot reach the registry${code === "" ? "" : ` (${code})`}`);
     });

@@ -1,6 +1,7 @@
 import { type Agent, type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { tookStaleConnection } from "../http/stale-connection.ts";
 import { type ConnectionNeeds, createConnectionPool } from "./connection.ts";
 import { RegistryError } from "./registry-error.ts";
 
@@ -52,10 +53,7 @@ async function sendOnce(agent: Agent, origin: URL, request: ExchangeRequest): Pr
     try {
       return await response;
     } catch (error) {
-      // The server closed an idle connection in the moment in which we took it from the pool: it has read nothing.
-      // https://nodejs.org/api/http.html#requestreusedsocket
-      const raced = outgoing.reusedSocket && (error as { code?: unknown }).code === "ECONNRESET";
-      if (!raced || request.signal.aborted) throw error;
+      if (request.signal.aborted || !tookStaleConnection(outgoing, error)) throw error;
     }
   }
 }
